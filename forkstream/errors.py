@@ -1,0 +1,80 @@
+"""Every error forkstream raises or takes from a plugin.
+
+ForkstreamError
+├── ConfigError            the configuration cannot be run; holds every problem found
+├── PluginError            a plugin is missing, ambiguous, broken or made for another version of the ports
+├── CommandError           a command cannot do what was asked; its message says what to do next
+└── DeliveryError          what a plugin raises while it works; one of three kinds:
+├── TransientError     try the same again a little later
+├── PermanentError     these events will never go through
+│   └── UndecodableError   an event's body is not what its stage has to read
+└── UnavailableError   the destination cannot be used at all until someone mends it
+"""
+
+from __future__ import annotations
+
+
+class ForkstreamError(Exception):
+    """The root: catch this to catch all that forkstream raises on purpose."""
+
+
+class ConfigError(ForkstreamError):
+    """The configuration cannot be run.
+
+    ``problems`` holds every problem that was found, one line each: where (a dotted path such as
+    ``forks.storage-backup.batch.max_age``), what was found, what would fit, and the nearest known name.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class PluginError(ForkstreamError):
+    """A plugin is missing, ambiguous, broken or made for another version of the ports."""
+
+
+class CommandError(ForkstreamError):
+    """A command cannot do what was asked. The message says what was found and what to do next."""
+
+
+class DeliveryError(ForkstreamError):
+    """What a plugin raises while it works: raise one of the three kinds below, never this.
+
+    ``code`` is short, stable snake_case; it labels logs and metrics, so it never holds a value of an event.
+    ``detail`` may quote values: it reaches the dead letter and nothing else.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+
+
+class TransientError(DeliveryError):
+    """Try the same again a little later: a throttle, a time-out, a lost connection.
+
+    ``retry_after`` is the destination's own wish in seconds, where it stated one.
+    """
+
+    def __init__(self, code: str, detail: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(code, detail)
+        self.retry_after = retry_after
+
+
+class PermanentError(DeliveryError):
+    """These events will never go through: about the events, never about the destination.
+
+    Raised for a batch of several events, the batch is halved until single events stand accused.
+    """
+
+
+class UndecodableError(PermanentError):
+    """An event's body is not what its stage has to read: not JSON, not an object, nested too deep."""
+
+
+class UnavailableError(DeliveryError):
+    """The destination cannot be used at all until someone mends it: credentials, permission, a missing bucket, a disabled key.
+
+    The fork halts and probes; no event is blamed. ``detail`` should name the missing permission or resource.
+    """

@@ -1,0 +1,165 @@
+"""The event: what goes through a fork, and what can become of it on the way."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+from forkstream.errors import UndecodableError
+
+Json: TypeAlias = "bool | int | float | Decimal | str | list[Json] | dict[str, Json] | None"
+"""A decoded body. Fractions are :class:`~decimal.Decimal`, so that 450.00 stays 450.00."""
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def decode_json(body: bytes) -> Json:
+    """Decode JSON with fractions as Decimal; raises :class:`UndecodableError` for anything else."""
+    try:
+        value: Json = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UndecodableError("not_json", str(error)) from None
+    except RecursionError:
+        raise UndecodableError("nested_too_deep", f"{len(body)} bytes") from None
+    return value
+
+
+def encode_json(data: Json) -> bytes:
+    """Encode compact JSON; a Decimal becomes a number with the digits it was read with."""
+    return _encode(data)
+
+
+class Attribute(msgspec.Struct, frozen=True):
+    """One message attribute: ``type`` as SQS spells it (``String``, ``Number``, ``Binary``, each with an optional ``.label``).
+
+    ``value`` is bytes for the Binary types and str for all others.
+    """
+
+    type: str
+    value: str | bytes
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a search document goes: set by the ``index`` stage, read by search sinks."""
+
+    index: str
+    id: str
+    version: int | None = None
+    routing: str | None = None
+
+
+_NO_ATTRIBUTES: Mapping[str, Attribute] = {}
+
+
+class Event:
+    """One message on its way from a queue to a sink. Treat it as immutable: ``with_`` makes the changed copy.
+
+    ``id`` and ``sent_at`` (seconds since the epoch, UTC) are those of the first sending: a replay or redrive
+    carries them along and the source restores them. ``receive_count`` counts this queue's receives, from 1.
+    ``group`` is the ordering group of an ordered source, else None. Two events are equal only if they are the same object.
+    """
+
+    __slots__ = ("_body", "_data", "attributes", "group", "id", "receive_count", "sent_at", "target")
+
+    def __init__(
+        self,
+        body: bytes,
+        *,
+        id: str,  # noqa: A002  # the field's own name
+        sent_at: float = 0.0,
+        receive_count: int = 1,
+        attributes: Mapping[str, Attribute] = _NO_ATTRIBUTES,
+        group: str | None = None,
+        target: Target | None = None,
+    ) -> None:
+        self._body: bytes | None = body
+        self._data: Json | msgspec.UnsetType = msgspec.UNSET
+        self.id = id
+        self.sent_at = sent_at
+        self.receive_count = receive_count
+        self.attributes = attributes
+        self.group = group
+        self.target = target
+
+    @property
+    def body(self) -> bytes:
+        """The bytes as received, or the JSON of the last ``with_(data=…)``, encoded once."""
+        if self._body is None:
+            assert not isinstance(self._data, msgspec.UnsetType)  # noqa: S101  # one of the two is always there
+            self._body = _encode(self._data)
+        return self._body
+
+    @property
+    def data(self) -> Json:
+        """The body decoded as JSON, once. Do not change it in place; raises :class:`UndecodableError`."""
+        if isinstance(self._data, msgspec.UnsetType):
+            self._data = decode_json(self.body)
+        return self._data
+
+    def with_(
+        self,
+        *,
+        body: bytes | None = None,
+        data: Json | msgspec.UnsetType = msgspec.UNSET,
+        attributes: Mapping[str, Attribute] | None = None,
+        target: Target | None = None,
+    ) -> Event:
+        """Copy with a new body, or new data (encoded when somebody asks for the bytes), attributes or target."""
+        copy = Event.__new__(Event)
+        if body is not None:
+            copy._body, copy._data = body, msgspec.UNSET
+        elif not isinstance(data, msgspec.UnsetType):
+            copy._body, copy._data = None, data
+        else:
+            copy._body, copy._data = self._body, self._data
+        copy.id = self.id
+        copy.sent_at = self.sent_at
+        copy.receive_count = self.receive_count
+        copy.attributes = self.attributes if attributes is None else attributes
+        copy.group = self.group
+        copy.target = self.target if target is None else target
+        return copy
+
+    def __repr__(self) -> str:
+        """Name the event without its content: an event's repr must be safe in a log line."""
+        return f"<Event {self.id}>"
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """A stage's decision that an event ends here. ``reason`` is a short stable label: it is counted and shown."""
+
+    reason: str
+
+
+class FailureKind(enum.Enum):
+    """What a failed write says about the event: try again, or never."""
+
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+
+
+class Failure(msgspec.Struct, frozen=True, eq=False):
+    """One event that a sink or an async stage could not take; it names the event itself, never a position.
+
+    ``code`` is a short stable label (logs, metrics); ``detail`` may quote values (dead letter only).
+    """
+
+    event: Event
+    kind: FailureKind
+    code: str
+    detail: str = ""
+
+    @classmethod
+    def transient(cls, event: Event, code: str, detail: str = "") -> Failure:
+        """Give back an event that may go through when it is tried again."""
+        return cls(event, FailureKind.TRANSIENT, code, detail)
+
+    @classmethod
+    def permanent(cls, event: Event, code: str, detail: str = "") -> Failure:
+        """Give back an event that will never go through: it becomes a dead letter."""
+        return cls(event, FailureKind.PERMANENT, code, detail)

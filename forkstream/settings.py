@@ -1,0 +1,115 @@
+"""What a plugin's settings are made of: the base struct, and quantities that carry their unit."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Self, dataclass_transform
+
+import msgspec
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of every settings struct. Fields are checked, defaulted and documented from their declaration.
+
+    Document a field with ``Annotated[int, Meta(description="…", ge=1)]``.
+    """
+
+
+class _Quantity:
+    """Reading and writing of a number with a unit, shared by the three quantities below."""
+
+    units: ClassVar[dict[str, float]]
+    example: ClassVar[str]
+
+    @classmethod
+    def _scaled(cls, text: str) -> float:
+        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]+)\s*", text)
+        factor = cls.units.get(match[2]) if match else None
+        if match is None or factor is None:
+            known = ", ".join(cls.units)
+            raise ValueError(f"expected a number with a unit ({known}) such as {cls.example}, found {text!r}")
+        return float(match[1]) * factor
+
+    @classmethod
+    def _written(cls, value: float) -> str:
+        for unit, factor in sorted(cls.units.items(), key=lambda item: -item[1]):
+            if value >= factor and (value / factor).is_integer():
+                return f"{int(value / factor)}{unit}"
+        unit, factor = min(cls.units.items(), key=lambda item: item[1])
+        return f"{value / factor:g}{unit}"
+
+
+class Duration(_Quantity, float):
+    """Seconds, written with a unit: ``250ms``, ``60s``, ``15m``, ``12h``, ``14d``."""
+
+    units: ClassVar[dict[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+    example: ClassVar[str] = "60s"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``60s``; raises ValueError with what would fit."""
+        return cls(cls._scaled(text))
+
+    def __str__(self) -> str:
+        return self._written(float(self))
+
+
+class Size(_Quantity, int):
+    """Bytes, written with a unit: ``64KiB``, ``5MiB``, ``1GiB`` (or ``5MB``, powers of ten)."""
+
+    units: ClassVar[dict[str, float]] = {
+        "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9,
+    }  # fmt: skip
+    example: ClassVar[str] = "5MiB"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``5MiB``; raises ValueError with what would fit."""
+        return cls(int(cls._scaled(text)))
+
+    def __str__(self) -> str:
+        return self._written(float(self))
+
+
+class Rate(_Quantity, float):
+    """Events per second, written ``500/s`` or ``30/m``."""
+
+    units: ClassVar[dict[str, float]] = {"/s": 1.0, "/m": 1 / 60, "/h": 1 / 3600}
+    example: ClassVar[str] = "500/s"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``500/s``; raises ValueError with what would fit."""
+        return cls(cls._scaled(text))
+
+    def __str__(self) -> str:
+        return f"{float(self):g}/s"
+
+
+class Secret(str):
+    """A string that is masked wherever settings are shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+
+class AwsSettings(Settings):
+    """Where and as whom AWS is reached. At the top of the config, on a fork or on a plugin; the nearest wins, field by field."""
+
+    region: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    external_id: str | None = None
+    endpoint_url: str | None = None
+
+    def over(self, outer: AwsSettings) -> AwsSettings:
+        """These settings, with what they leave out taken from ``outer``."""
+        return AwsSettings(
+            **{
+                name: getattr(self, name) if getattr(self, name) is not None else getattr(outer, name)
+                for name in self.__struct_fields__
+            }
+        )
