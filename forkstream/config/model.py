@@ -1,0 +1,151 @@
+"""What stands in a config file: one struct a section, which checks, defaults and documents it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from forkstream.ports import Plugin
+from forkstream.registry import Kind
+from forkstream.settings import AwsSettings, Duration, Secret, Settings, Size
+
+
+class Step(msgspec.Struct, frozen=True, eq=False):
+    """A plugin where a config names it, ``{s3: {bucket: orders}}`` or the bare name, with its settings read."""
+
+    kind: Kind
+    name: str
+    path: str
+    """Where it stands: ``forks.storage-backup.stages[1].compress``."""
+    plugin: type[Plugin[Any]]
+    settings: Settings
+
+
+SourceStep = Annotated[Step, Kind.SOURCE]
+StageStep = Annotated[Step, Kind.STAGE]
+SinkStep = Annotated[Step, Kind.SINK]
+
+
+class LineFormat(Settings):
+    """How events become the bytes of an object."""
+
+    envelope: Annotated[
+        bool,
+        Meta(description="wrap each event with its origin id, time and attributes, so that it can be replayed whole"),
+    ] = False
+
+
+class FormatSettings(Settings):
+    """The format with its settings: ``{ndjson: {envelope: true}}``."""
+
+    ndjson: Annotated[LineFormat | None, Meta(description="one event a line")] = None
+    json: Annotated[LineFormat | None, Meta(description="one JSON array an object")] = None
+
+
+class BatchSettings(Settings):
+    """What closes a batch. A limit left out is the one that suits the sink."""
+
+    max_events: Annotated[int | None, Meta(description="events", ge=1)] = None
+    max_bytes: Annotated[Size | None, Meta(description="bytes of bodies after the event stages", ge=1)] = None
+    max_age: Annotated[Duration | None, Meta(description="time since the batch was opened", ge=0)] = None
+    max_open: Annotated[int, Meta(description="partitions gathered at once; one more closes the fullest", ge=1)] = 100
+
+
+class BudgetSettings(Settings):
+    """What a fork may hold between receive and settlement, in one worker: the only back-pressure."""
+
+    max_events: Annotated[
+        int, Meta(description="events in flight; SQS allows 120,000 a queue over all consumers", ge=1)
+    ] = 20_000
+    max_bytes: Annotated[Size, Meta(description="bytes of bodies in flight", ge=1)] = Size(64 * 2**20)
+
+
+class RetrySettings(Settings):
+    """How long a failed write is tried again in place, and what becomes of its events then."""
+
+    max_elapsed: Annotated[
+        Duration, Meta(description="how long a write is tried again with its events held", ge=0, le=7200)
+    ] = Duration(300)
+    then: Annotated[
+        Literal["release", "dead"],
+        Meta(description="release: back to the source with a growing back-off; dead: to the dead letters"),
+    ] = "release"
+
+
+class DeadLetterSettings(Settings):
+    """Where events go that will never go through. Without it they stay with the source, which counts their receives."""
+
+    sink: Annotated[SinkStep, Meta(description="where dead letters are written")]
+    stages: Annotated[
+        list[StageStep], Meta(description="object stages of their own: dead letters hold whole events")
+    ] = msgspec.field(default_factory=list)
+    max_ratio: Annotated[
+        float, Meta(description="the share of a minute's events beyond which the fork halts instead", gt=0, le=1)
+    ] = 0.1
+    include_unsanitised: Annotated[
+        bool, Meta(description="write what could not be sanitised too; needs a stage that encrypts")
+    ] = False
+
+
+class ForkSettings(Settings):
+    """One fork: a source, the stages an event goes through, and a sink."""
+
+    source: Annotated[SourceStep, Meta(description="where events come from")]
+    sink: Annotated[SinkStep, Meta(description="where events go")]
+    stages: Annotated[list[StageStep], Meta(description="event stages, then object stages, in their order")] = (
+        msgspec.field(default_factory=list)
+    )
+    format: Annotated[
+        Literal["ndjson", "json"] | FormatSettings, Meta(description="how events become an object, for an object sink")
+    ] = "ndjson"
+    batch: BatchSettings = BatchSettings()
+    budget: BudgetSettings = BudgetSettings()
+    concurrency: Annotated[int, Meta(description="writes under way at once", ge=1)] = 4
+    write_timeout: Annotated[
+        Duration, Meta(description="when an attempt at a write ends and counts as failed", gt=0)
+    ] = Duration(60)
+    retry: RetrySettings = RetrySettings()
+    dead_letter: DeadLetterSettings | None = None
+    paused: Annotated[bool, Meta(description="receive nothing until `forkstream resume`: the source buffers")] = False
+    aws: AwsSettings = AwsSettings()
+
+
+class AdminSettings(Settings):
+    """The HTTP endpoint for health, metrics and the state of the forks."""
+
+    host: Annotated[str, Meta(description="address to listen on; others than loopback are for trusted networks")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Meta(description="port to listen on; 0 takes a free one", ge=0, le=65535)] = 8080
+    socket: Annotated[str | None, Meta(description="path of a unix socket to listen on instead")] = None
+    token: Annotated[Secret | None, Meta(description="what a caller must show to change anything")] = None
+
+
+class LogSettings(Settings):
+    """What is logged, and how. Never an event's content."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Annotated[
+        Literal["auto", "console", "json"], Meta(description="auto: console on a terminal, else json")
+    ] = "auto"
+
+
+class ConfigFile(Settings):
+    """The whole file."""
+
+    forks: Annotated[
+        dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]*$")], ForkSettings],
+        Meta(description="the forks by name", min_length=1),
+    ]
+    aws: AwsSettings = AwsSettings()
+    control: Annotated[
+        str | None,
+        Meta(
+            description="where the desired state lies that every worker follows: file:/path or ssm:/name",
+            pattern=r"^(file:.+|ssm:/.+)$",
+        ),
+    ] = None
+    admin: AdminSettings = AdminSettings()
+    log: LogSettings = LogSettings()
