@@ -1,0 +1,35 @@
+"""Work on many things, a bounded number at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+async def each(work: Callable[[T], Awaitable[None]], things: Sequence[T], *, at_once: int) -> None:
+    """Await ``work`` on each of ``things``, ``at_once`` of them at a time, in a fixed number of tasks.
+
+    The first error cancels what is under way and is raised as itself, not in a group: the runtime tells
+    the three kinds of failure by their type.
+    """
+    waiting = iter(things)
+    errors: list[Exception] = []
+
+    async def work_off() -> None:
+        for thing in waiting:
+            try:
+                await work(thing)
+            except Exception as error:  # noqa: BLE001  # raised again below, out of the group
+                errors.append(error)
+                group.cancel_scope.cancel()
+                return
+
+    async with anyio.create_task_group() as group:
+        for _ in range(min(at_once, len(things))):
+            group.start_soon(work_off)
+    if errors:
+        raise errors[0]

@@ -1,0 +1,87 @@
+"""The puts that a batch of rows comes to: equal keys collapsed, order kept within a group."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+import msgspec
+
+from forkstream.errors import PermanentError
+from forkstream.event import Event, Failure
+from forkstream.sinks.item import Item, KeyType, Row, identity, to_item
+
+
+class Put(msgspec.Struct, eq=False):
+    """One item to put, and the events that are settled by it: the one it came from, and older ones of the same key."""
+
+    item: Item
+    key: tuple[Any, ...]
+    events: list[Event]
+
+
+Lane: TypeAlias = "list[Put]"
+"""Puts that go one after the other; different lanes go at the same time."""
+
+
+def plan(
+    rows: Sequence[tuple[Event, Row]], *, key: Mapping[str, KeyType], version: str | None
+) -> tuple[list[Lane], list[Failure]]:
+    """Turn rows into lanes of puts, and name the events whose row has no exact form.
+
+    Rows of one key collapse into one put, the newest by ``version`` (without one, and among equals, the last),
+    since a queue repeats itself and BatchWriteItem refuses a key that stands in it twice. Where writes are
+    compared by version, the events of an ordering group share a lane instead and keep their order.
+    """
+    lanes: dict[Hashable, Lane] = {}
+    failures: list[Failure] = []
+    for event, row in rows:
+        try:
+            put = _put(event, row, key)
+            age = version_of(put.item, version) if version is not None else None
+        except PermanentError as error:
+            failures.append(Failure.permanent(event, error.code, error.detail))
+            continue
+        if version is not None and event.group is not None:
+            lanes.setdefault(("group", event.group), []).append(put)
+            continue
+        # versions of different types cannot be compared: the table decides between them
+        lane = lanes.setdefault(("key", put.key, type(age)), [])
+        if not lane:
+            lane.append(put)
+        else:
+            _collapse(lane[0], put, version)
+    return list(lanes.values()), failures
+
+
+def version_of(item: Item, column: str) -> Decimal | str:
+    """Read the version of an item: a number, or a string that sorts by age, such as an ISO 8601 time in UTC."""
+    value = item.get(column)
+    match value:
+        case {"N": str(number)}:
+            return Decimal(number)
+        case {"S": str(text)} if text:
+            return text
+        case None:
+            raise PermanentError("version_missing", f"{column} is the row's version and missing")
+    raise PermanentError("version_type", f"{column} is the row's version and neither a number nor a string: {value!r}")
+
+
+def _put(event: Event, row: Row, key: Mapping[str, KeyType]) -> Put:
+    item = to_item(row)
+    return Put(item, identity(item, key), [event])
+
+
+def _collapse(kept: Put, put: Put, version: str | None) -> None:
+    if version is None or _at_least(put.item, kept.item, version):
+        kept.item = put.item
+    kept.events += put.events
+
+
+def _at_least(new: Item, old: Item, version: str) -> bool:
+    """Compare two versions of one type, which `plan` has seen to; bytes order as DynamoDB orders strings."""
+    left, right = version_of(new, version), version_of(old, version)
+    if isinstance(left, str) and isinstance(right, str):
+        return left.encode() >= right.encode()
+    return left >= right  # type: ignore[operator]  # both are numbers here
