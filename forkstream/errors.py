@@ -78,3 +78,12 @@ class UnavailableError(DeliveryError):
 
     The fork halts and probes; no event is blamed. ``detail`` should name the missing permission or resource.
     """
+
+
+def as_delivery_error(error: Exception) -> DeliveryError:
+    """Give any exception that a plugin raised its kind: what is none of the three is a bug that these events met."""
+    if isinstance(error, DeliveryError):
+        return error
+    if isinstance(error, TimeoutError):
+        return TransientError("timeout", str(error))
+    return PermanentError(f"unexpected_{type(error).__name__}", str(error))

@@ -29,7 +29,7 @@ PORTS_VERSION = 1
 Receipt: TypeAlias = Hashable
 """The source's handle for settling one event. Plugins other than the source never see one."""
 
-C = TypeVar("C", bound=Settings)
+C_co = TypeVar("C_co", bound=Settings, covariant=True)
 
 
 class Switches:
@@ -55,7 +55,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     switches: Switches = msgspec.field(default_factory=Switches)
 
 
-class Plugin(ABC, Generic[C]):
+class Plugin(ABC, Generic[C_co]):
     """What all ports share. Derive from one of the ports below, with your settings: ``class Webhook(EventSink[WebhookConfig])``.
 
     ``__init__`` does no I/O and cannot fail for a reason outside the settings (raise ValueError for a combination of
@@ -67,7 +67,7 @@ class Plugin(ABC, Generic[C]):
     single_process: ClassVar[bool] = False
     """True refuses a second worker process: the plugin owns something that only one process can hold."""
 
-    def __init__(self, config: C, context: Context) -> None:
+    def __init__(self, config: C_co, context: Context) -> None:
         self.config = config
         self.context = context
 
@@ -114,7 +114,7 @@ class Backlog(msgspec.Struct, frozen=True):
     in_flight: int
 
 
-class Source(Plugin[C]):
+class Source(Plugin[C_co]):
     """Where a fork's events come from: a queue that hides what it hands out until it is settled or its hold runs out."""
 
     ordered: bool = False
@@ -147,7 +147,7 @@ class Source(Plugin[C]):
         return None
 
 
-class EventStage(Plugin[C]):
+class EventStage(Plugin[C_co]):
     """Event in, event out, or a decision to drop it. Synchronous and pure: no I/O, no state that outlives the event.
 
     A stage that is handed what it cannot process raises; it never returns None and never passes the event on
@@ -162,7 +162,7 @@ class EventStage(Plugin[C]):
         """Turn one event into one event, or ``Drop(reason)``. Called once per event and receive, in the loop's thread."""
 
 
-class AsyncStage(Plugin[C]):
+class AsyncStage(Plugin[C_co]):
     """An event stage that needs I/O: it takes a chunk of events at a time, before they are batched."""
 
     sanitizes: ClassVar[bool] = False
@@ -188,8 +188,11 @@ class ObjectInfo(msgspec.Struct, frozen=True, kw_only=True):
     events: int
 
 
-class ObjectStage(Plugin[C]):
+class ObjectStage(Plugin[C_co]):
     """Bytes in, bytes out, once per object: compression, encryption, yours."""
+
+    encrypts: ClassVar[bool] = False
+    """True if nobody can read an object's content after this stage without a key."""
 
     @property
     @abstractmethod
@@ -209,7 +212,7 @@ class BatchDefaults(msgspec.Struct, frozen=True, kw_only=True):
     max_age: float = 1.0
 
 
-class Sink(Plugin[C]):
+class Sink(Plugin[C_co]):
     """Where a fork's events go: what event sinks and object sinks share."""
 
     ordered: bool = False
@@ -222,7 +225,7 @@ class Sink(Plugin[C]):
         return ""
 
 
-class EventSink(Sink[C]):
+class EventSink(Sink[C_co]):
     """Writes events: documents, rows, messages."""
 
     @abstractmethod
@@ -236,7 +239,7 @@ class EventSink(Sink[C]):
         """
 
 
-class ObjectSink(Sink[C]):
+class ObjectSink(Sink[C_co]):
     """Puts objects: a batch's bytes under one key, all or nothing. For this sink ``partition`` is the key's prefix, with its slash."""
 
     @abstractmethod

@@ -1,0 +1,37 @@
+"""How long to wait before the same thing is tried again."""
+
+from __future__ import annotations
+
+import random
+
+
+def spread(seconds: float) -> float:
+    """Move a wait anywhere between its half and its whole, so that many who failed together don't return together."""
+    return seconds * random.uniform(0.5, 1.0)  # noqa: S311  # not a secret
+
+
+class Backoff:
+    """Growing waits: each is twice the one before, up to ``cap`` seconds, each spread over its upper half."""
+
+    def __init__(self, first: float = 0.2, cap: float = 30.0) -> None:
+        self._first = first
+        self._cap = cap
+        self._next = first
+
+    def wait(self, at_least: float | None = None) -> float:
+        """Seconds to wait now; ``at_least`` is the other side's own wish (Retry-After), obeyed even beyond the cap."""
+        seconds = spread(self._next)
+        self._next = min(self._next * 2, self._cap)
+        return max(seconds, at_least or 0.0)
+
+    def reset(self) -> None:
+        """Start small again, after a success."""
+        self._next = self._first
+
+
+def redelivery_delay(receive_count: int, first: float = 2.0, cap: float = 900.0) -> float:
+    """Seconds until an event that was given up on becomes visible again: doubling with each receive, at most 15 minutes.
+
+    Released at 0 instead, a poison event would spin through its receives in a second.
+    """
+    return spread(min(first * 2 ** min(receive_count - 1, 20), cap))

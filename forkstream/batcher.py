@@ -1,0 +1,114 @@
+"""Batches: events of one partition, gathered until a limit closes them."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from forkstream.custody import Held
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What closes a batch: a count of events, bytes of bodies after the event stages, seconds since it was opened.
+
+    ``max_open`` bounds how many partitions are gathered at once: one more closes the fullest.
+    """
+
+    max_events: int
+    max_bytes: int
+    max_age: float
+    max_open: int = 100
+
+
+class CloseReason(enum.Enum):
+    """Why a batch was closed; the label of ``forkstream_batch_closed_total``."""
+
+    BYTES = "bytes"
+    COUNT = "count"
+    AGE = "age"
+    PRESSURE = "pressure"  # the budget refuses receives, or too many partitions are open
+    QUOTA = "quota"  # the queue hands out no more, since too much of it is in flight
+    ORDER = "order"  # a group's next events come only after this batch
+    DRAIN = "drain"
+
+
+class Batch:
+    """Events for one partition. ``bytes`` counts bodies as they are after the event stages."""
+
+    __slots__ = ("bytes", "held", "opened_at", "partition", "reason")
+
+    def __init__(self, partition: str, opened_at: float) -> None:
+        self.partition = partition
+        self.opened_at = opened_at
+        self.held: list[Held] = []
+        self.bytes = 0
+        self.reason: CloseReason | None = None
+
+    def closed(self, reason: CloseReason) -> Batch:
+        """This batch, with why it ended."""
+        self.reason = reason
+        return self
+
+
+class Batcher:
+    """Gathers events into one open batch per partition. Pure: it is told the time, and hands back what it closes."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open: dict[str, Batch] = {}  # the oldest first: a batch that closes is opened anew at the end
+
+    @property
+    def open(self) -> int:
+        """How many batches are open."""
+        return len(self._open)
+
+    def add(self, held: Held, partition: str, now: float) -> list[Batch]:
+        """Put an event into its partition's batch; returns the batches that this closed, none of them empty."""
+        closed = []
+        size = len(held.event.body)
+        batch = self._open.get(partition)
+        if batch is not None and batch.bytes + size > self._limits.max_bytes:
+            closed.append(self._close(partition, CloseReason.BYTES))
+            batch = None
+        if batch is None:
+            if len(self._open) >= self._limits.max_open:
+                closed += self.close_fullest(CloseReason.PRESSURE)
+            batch = self._open[partition] = Batch(partition, now)
+        batch.held.append(held)
+        batch.bytes += size
+        if len(batch.held) >= self._limits.max_events:
+            closed.append(self._close(partition, CloseReason.COUNT))
+        elif batch.bytes >= self._limits.max_bytes:
+            closed.append(self._close(partition, CloseReason.BYTES))
+        return closed
+
+    @property
+    def next_due(self) -> float | None:
+        """When the oldest open batch comes of age; None while none is open."""
+        for batch in self._open.values():
+            return batch.opened_at + self._limits.max_age
+        return None
+
+    def close_due(self, now: float) -> list[Batch]:
+        """Close the batches that have come of age."""
+        due = [partition for partition, batch in self._open.items() if now >= batch.opened_at + self._limits.max_age]
+        return [self._close(partition, CloseReason.AGE) for partition in due]
+
+    def close_fullest(self, reason: CloseReason) -> list[Batch]:
+        """Close the open batch with the most bytes; none while none is open."""
+        if not self._open:
+            return []
+        fullest = max(self._open.values(), key=lambda batch: batch.bytes)
+        return [self._close(fullest.partition, reason)]
+
+    def close(self, partition: str, reason: CloseReason) -> list[Batch]:
+        """Close the batch of one partition; none while it has none."""
+        return [self._close(partition, reason)] if partition in self._open else []
+
+    def close_all(self, reason: CloseReason) -> list[Batch]:
+        """Close every open batch, the oldest first."""
+        return [self._close(partition, reason) for partition in list(self._open)]
+
+    def _close(self, partition: str, reason: CloseReason) -> Batch:
+        return self._open.pop(partition).closed(reason)

@@ -1,0 +1,90 @@
+"""The budget: what a fork may hold between receive and settlement. It is the only back-pressure there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+import anyio
+
+
+class Budget:
+    """Counts events and bytes of bodies. Pollers receive only what it admits; settlement gives back.
+
+    Before a receive its size is unknown, so each event is reserved at the mean size of those seen lately. An empty
+    budget always admits one event, whatever its size: a limit smaller than an event slows a fork down, never locks it.
+    """
+
+    def __init__(self, max_events: int, max_bytes: int, on_refused: Callable[[], None]) -> None:
+        self.max_events = max_events
+        self.max_bytes = max_bytes
+        self.events = 0
+        self.bytes = 0
+        self._reserved_events = 0
+        self._reserved_bytes = 0
+        self._mean = 1024.0
+        self._on_refused = on_refused
+        self._freed = anyio.Event()
+        self.refusing = 0
+        """How many receives wait for room now."""
+
+    def admits(self, wanted: int) -> int:
+        """Tell how many events fit now, at most ``wanted``."""
+        events = self.events + self._reserved_events
+        if events == 0:
+            return max(1, min(wanted, self.max_events, int(self.max_bytes / self._mean)))
+        by_bytes = (self.max_bytes - self.bytes - self._reserved_bytes) / self._mean
+        return max(0, min(wanted, self.max_events - events, int(by_bytes)))
+
+    async def reserve(self, wanted: int) -> Reservation:
+        """Wait until at least one event fits, then reserve room for as many as fit, at most ``wanted``."""
+        while not (count := self.admits(wanted)):
+            if self._freed.is_set():
+                self._freed = anyio.Event()
+            self.refusing += 1
+            try:
+                self._on_refused()
+                await self._freed.wait()
+            finally:
+                self.refusing -= 1
+        return Reservation(self, count, int(count * self._mean))
+
+    def release(self, events: int, size: int) -> None:
+        """Give back what settled events held."""
+        self.events -= events
+        self.bytes -= size
+        self._freed.set()
+
+    def _reserve(self, events: int, size: int) -> None:
+        self._reserved_events += events
+        self._reserved_bytes += size
+        if events < 0:
+            self._freed.set()
+
+    def _arrive(self, events: int, size: int) -> None:
+        self.events += events
+        self.bytes += size
+        if events:
+            self._mean += (size / events - self._mean) * 0.1
+
+
+class Reservation:
+    """Room for ``events`` events of a receive that is under way; leaving the block gives back what did not come."""
+
+    __slots__ = ("_budget", "_bytes", "events")
+
+    def __init__(self, budget: Budget, events: int, size: int) -> None:
+        self._budget = budget
+        self.events = events
+        self._bytes = size
+
+    def __enter__(self) -> Self:
+        self._budget._reserve(self.events, self._bytes)  # noqa: SLF001  # the other half of Budget
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget._reserve(-self.events, -self._bytes)  # noqa: SLF001  # the other half of Budget
+
+    def arrived(self, events: int, size: int) -> None:
+        """Charge what the receive brought: its real count and bytes of bodies."""
+        self._budget._arrive(events, size)  # noqa: SLF001  # the other half of Budget

@@ -1,0 +1,64 @@
+"""A destination: what a delivery needs to know of where its events go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from forkstream.custody import Held
+from forkstream.errors import DeliveryError
+from forkstream.gate import Gate
+from forkstream.writers import Writer
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How long one attempt may take, how long a batch is retried in place (seconds), and whether it is dead then."""
+
+    write_timeout: float = 60.0
+    max_elapsed: float = 300.0
+    then_dead: bool = False
+
+
+class Accused(msgspec.Struct, frozen=True):
+    """One event with the error that is its own. ``detail`` may quote values."""
+
+    held: Held
+    code: str
+    detail: str
+
+
+class Landing(Protocol):
+    """Where events end up; each method decides their outcome."""
+
+    def written(self, held: Sequence[Held]) -> None:
+        """These are durable."""
+
+    def dead(self, accused: Sequence[Accused]) -> None:
+        """These will never go through."""
+
+    def again(self, held: Sequence[Held], code: str) -> None:
+        """These may go through another time."""
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """A sink behind its writer, its gate, and the landing of its events.
+
+    ``on_failure`` is told of each failed attempt and each failed event, with how many events it was about.
+    """
+
+    writer: Writer
+    gate: Gate
+    retry: RetryPolicy
+    landing: Landing
+    on_failure: Callable[[DeliveryError, int], None]
+    ordered: bool = False
+
+    def bury(self, accused: Sequence[Accused]) -> bool:
+        """Let events die, unless so many have died lately that something else must be wrong: then they come again."""
+        if self.gate.may_bury(len(accused)):
+            self.landing.dead(accused)
+            return True
+        self.landing.again([one.held for one in accused], "dead_letter_ratio")
+        return False

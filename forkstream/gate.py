@@ -1,0 +1,201 @@
+"""The gate: whether a fork may receive, and who may try a destination that is in trouble."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import msgspec
+
+from forkstream.backoff import Backoff
+from forkstream.errors import DeliveryError
+
+
+class State(enum.Enum):
+    """How a fork stands towards its source and its destination."""
+
+    OPEN = "open"
+    PROBING = "probing"  # one event at a time, after an outage or too many dead letters
+    HALTED = "halted"  # receives nothing: someone has to mend the destination
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """Why a fork isn't open. ``code`` is safe to show anywhere, ``detail`` names a permission or resource."""
+
+    state: State
+    code: str
+    detail: str
+    since: float
+
+
+class Gate:
+    """A fork's one view of its destination's health.
+
+    Trouble begins with ``halt`` (unavailable: nothing is received) or ``probe`` (an outage outlasted the retries: one
+    event at a time is received). While there is trouble, one write at a time is tried, after a growing back-off; the
+    first that succeeds ends the trouble for all.
+    """
+
+    BACKOFF = (1.0, 60.0)
+    DEAD_MINIMUM = 10
+    """So many events must have died within the window before their share can halt a fork."""
+
+    def __init__(self, *, paused: bool = False, max_dead_ratio: float = 1.0) -> None:
+        self.paused = paused
+        self.draining = False
+        self.trouble: Trouble | None = None
+        self._changed = anyio.Event()
+        self._prober = anyio.Lock()
+        self._backoff = Backoff(*self.BACKOFF)
+        self._next_try = 0.0
+        self._accused_alone = 0
+        self._dead = DeadRatio(max_dead_ratio, self.DEAD_MINIMUM)
+
+    @property
+    def state(self) -> State:
+        """How the fork stands now; pausing and draining are told apart from it."""
+        return self.trouble.state if self.trouble else State.OPEN
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the destination is in trouble now."""
+        return self.trouble is not None
+
+    # What operators and the service ask for.
+
+    def pause(self, paused: bool) -> None:
+        """Stop receiving, or go on; what is held is written all the same."""
+        self.paused = paused
+        self._wake()
+
+    def drain(self) -> None:
+        """Receive nothing more, for good."""
+        self.draining = True
+        self._wake()
+
+    # What deliveries and the source report.
+
+    def halt(self, error: DeliveryError) -> None:
+        """The destination or the source cannot be used: receive nothing until a try succeeds."""
+        self._begin(State.HALTED, error.code, error.detail)
+
+    def probe(self, code: str) -> None:
+        """An outage outlasted the retries: receive one event at a time until a write succeeds."""
+        self._begin(State.PROBING, code, "")
+
+    def succeeded(self) -> None:
+        """Something was written (or received, after a trouble of the source): all is well."""
+        self._accused_alone = 0
+        if self.trouble:
+            self.trouble = None
+            self._backoff.reset()
+            self._wake()
+
+    def checked(self) -> None:
+        """A halted destination says that it could be used: receive one event at a time to see."""
+        if self.trouble:
+            self.trouble = msgspec.structs.replace(self.trouble, state=State.PROBING)
+            self._wake()
+
+    def accuse(self) -> bool:
+        """One event, written alone, failed for a reason that may be the plugin's: may it be blamed?
+
+        The first may. A second with no success in between points at the plugin or the destination, not at two events.
+        """
+        self._accused_alone += 1
+        return self._accused_alone == 1 and not self.troubled
+
+    def settled(self, events: int) -> None:
+        """Count events that ended well, against which the dead are weighed."""
+        self._dead.count(events, 0, anyio.current_time())
+
+    def may_bury(self, events: int) -> bool:
+        """Tell whether so many more events may become dead letters; if not, the fork receives one at a time."""
+        if self.trouble and self.trouble.code == "dead_letter_ratio":
+            return False
+        if self._dead.allows(events, anyio.current_time()):
+            return True
+        self.probe("dead_letter_ratio")
+        return False
+
+    # Waiting.
+
+    async def receiving(self) -> bool:
+        """Wait while paused or halted; False once the fork drains."""
+        while not self.draining and (self.paused or self.state is State.HALTED):
+            await self._changed.wait()
+        return not self.draining
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Hold the right to try a write: at once while all is well, else one at a time and after the back-off."""
+        while self.troubled:
+            async with self._prober:
+                if not self.troubled:
+                    break
+                await self._sleep_until(self._next_try)
+                if self.troubled:  # still, so this is the one that tries
+                    yield
+                    return
+        yield
+
+    async def pause_between_probes(self) -> None:
+        """Wait for the back-off of the trouble, or until it ends."""
+        if self.troubled:
+            await self._sleep_until(self._next_try)
+
+    async def _sleep_until(self, time: float) -> None:
+        while self.troubled and not self.draining and (left := time - anyio.current_time()) > 0:
+            with anyio.move_on_after(left):
+                await self._changed.wait()
+
+    def _begin(self, state: State, code: str, detail: str) -> None:
+        now = anyio.current_time()
+        since = self.trouble.since if self.trouble else now
+        if self.state is State.HALTED and state is State.PROBING:
+            return  # halted is the stronger; only a success ends it
+        self.trouble = Trouble(state, code, detail, since)
+        self._next_try = now + self._backoff.wait()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
+class DeadRatio:
+    """The share of dead events among those settled within the last minute, in buckets of a second."""
+
+    WINDOW = 60
+
+    def __init__(self, limit: float, minimum: int) -> None:
+        self._limit = limit
+        self._minimum = minimum
+        self._buckets: deque[tuple[int, int, int]] = deque()  # second, well, dead
+        self._well = 0
+        self._dead = 0
+
+    def count(self, well: int, dead: int, now: float) -> None:
+        """Add what was settled now."""
+        self._expire(now)
+        self._buckets.append((int(now), well, dead))
+        self._well += well
+        self._dead += dead
+
+    def allows(self, dead: int, now: float) -> bool:
+        """Count so many more dead if the limit allows them, else count nothing."""
+        self._expire(now)
+        total = self._dead + dead
+        if total >= self._minimum and total > self._limit * (self._well + total):
+            return False
+        self.count(0, dead, now)
+        return True
+
+    def _expire(self, now: float) -> None:
+        while self._buckets and self._buckets[0][0] <= int(now) - self.WINDOW:
+            _, well, dead = self._buckets.popleft()
+            self._well -= well
+            self._dead -= dead

@@ -1,0 +1,135 @@
+"""Settlement: the one outcome of each event is decided once, then applied at the source until it holds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import anyio
+import msgspec
+
+from forkstream.backoff import Backoff
+from forkstream.budget import Budget
+from forkstream.custody import Custody, Held, Outcome
+from forkstream.errors import DeliveryError, as_delivery_error
+from forkstream.ports import Receipt, Refusal, Source
+from forkstream.settings import Settings
+
+Apply: TypeAlias = Callable[[Sequence[Receipt]], Awaitable[Collection[Refusal]]]
+
+
+class DecidedTwiceError(AssertionError):
+    """An event was given a second outcome: a bug of the runtime, never of a plugin."""
+
+
+class _Decision(msgspec.Struct, frozen=True):
+    held: Sequence[Held]
+    delay: int | None  # None deletes, seconds show again
+
+
+class Settlement:
+    """Decides outcomes and applies them at the source beside the flow, packed across batches.
+
+    Deciding comes after the outcome's effect is durable, and cannot fail. Applying is retried while the receipt is
+    valid; what the source refuses for good is counted as expired: the event comes again, and its sink writes it again.
+    """
+
+    LINGER = 0.02
+    """Seconds that a decision may wait for company, so that deletes travel in full batches of ten."""
+    CONCURRENCY = 8
+    """How many groups of decisions are applied at once; a source may send several requests for each."""
+
+    def __init__(
+        self, source: Source[Settings], custody: Custody, budget: Budget, on_trouble: Callable[[DeliveryError], None]
+    ) -> None:
+        self._source = source
+        self._custody = custody
+        self._budget = budget
+        self._on_trouble = on_trouble
+        self._decisions, self._decided = anyio.create_memory_object_stream[_Decision](math.inf)
+        self._slots = anyio.Semaphore(self.CONCURRENCY)
+        self.settled: Counter[Outcome] = Counter()
+        self.expired = 0
+
+    def delete(self, held: Sequence[Held], outcome: Outcome) -> None:
+        """Settle events for good: they are written, their dead letter is, or a stage dropped them."""
+        self._decide(held, outcome, None)
+
+    def show_again(self, held: Sequence[Held], delay: Callable[[Held], float]) -> None:
+        """Settle events as retry: each comes again after ``delay`` seconds, rounded so that many travel together."""
+        by_delay: dict[int, list[Held]] = {}
+        for one in held:
+            by_delay.setdefault(math.ceil(delay(one)), []).append(one)
+        for seconds, group in by_delay.items():
+            self._decide(group, Outcome.RETRY, seconds)
+
+    def close(self) -> None:
+        """No more decisions: ``run`` returns once all are applied."""
+        self._decisions.close()
+
+    async def run(self) -> None:
+        """Apply decisions until ``close``, then what is left of them."""
+        async with self._decided, anyio.create_task_group() as tasks:
+            async for first in self._decided:
+                await anyio.sleep(self.LINGER)
+                groups: dict[int | None, list[Held]] = {first.delay: [*first.held]}
+                for decision in self._waiting():
+                    groups.setdefault(decision.delay, []).extend(decision.held)
+                for delay, held in groups.items():
+                    apply = self._source.delete if delay is None else partial(self._custody.show_again, seconds=delay)
+                    tasks.start_soon(self._apply, held, apply)
+
+    def _waiting(self) -> list[_Decision]:
+        return [self._decided.receive_nowait() for _ in range(self._decided.statistics().current_buffer_used)]
+
+    def _decide(self, held: Sequence[Held], outcome: Outcome, delay: int | None) -> None:
+        if not held:
+            return
+        for one in held:
+            if one.outcome is not None:
+                raise DecidedTwiceError(f"{one.event!r} is {one.outcome.value}, now {outcome.value}")
+            one.outcome = outcome
+        self.settled[outcome] += len(held)
+        self._decisions.send_nowait(_Decision(held, delay))
+
+    async def _apply(self, held: Sequence[Held], apply: Apply) -> None:
+        backoff = Backoff(first=0.1, cap=10.0)
+        while True:
+            held = await self._apply_once(held, apply)
+            held = self._still_valid(held)
+            if not held:
+                return
+            await anyio.sleep(backoff.wait())
+
+    async def _apply_once(self, held: Sequence[Held], apply: Apply) -> Sequence[Held]:
+        """Apply to all; returns those for which it has to be tried again."""
+        try:
+            async with self._slots:
+                refusals = await apply([one.receipt for one in held])
+        except Exception as error:  # noqa: BLE001  # a source's bug must not end the fork
+            self._on_trouble(as_delivery_error(error))
+            return held
+        if not refusals:
+            self._finish(held)
+            return ()
+        refused = {refusal.receipt: refusal for refusal in refusals}
+        again = [one for one in held if one.receipt in refused and not refused[one.receipt].lost]
+        self.expired += sum(refusal.lost for refusal in refusals)
+        self._finish([one for one in held if one.receipt not in refused or refused[one.receipt].lost])
+        return again
+
+    def _still_valid(self, held: Sequence[Held]) -> Sequence[Held]:
+        now = anyio.current_time()
+        gone = [one for one in held if now >= one.receive.hold_until]
+        if not gone:
+            return held
+        self.expired += len(gone)
+        self._finish(gone)
+        return [one for one in held if now < one.receive.hold_until]
+
+    def _finish(self, held: Sequence[Held]) -> None:
+        self._custody.forget(held)
+        self._budget.release(len(held), sum(one.charge for one in held))

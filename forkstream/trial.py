@@ -1,0 +1,138 @@
+"""A trial: some events of a batch, attempted with back-off until they are decided or accused as a whole.
+
+    attempt ─┬─ written                                             ▶ landing.written
+             ├─ a part failed   permanent                           ▶ landing.dead
+             │                  transient ▶ the part, again later   ▶ landing.again when patience ends
+             ├─ TransientError            ▶ all of them, again later
+             ├─ UnavailableError          ▶ the gate halts; held, and attempted when it is their turn
+             └─ PermanentError or a bug   ▶ the trial ends with it: the delivery halves
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import anyio
+
+from forkstream.backoff import Backoff
+from forkstream.custody import Held
+from forkstream.destination import Accused, Destination
+from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError, as_delivery_error
+from forkstream.event import Event, Failure, FailureKind
+from forkstream.writers import Writing
+
+HOLD_MARGIN = 60.0
+"""Seconds before the source's hold limit at which events are given up, while they can still be shown again in order."""
+
+
+class Trial:
+    """``wrote`` and ``failed_groups`` tell, after ``run``, whether anything was written and which groups hold back."""
+
+    def __init__(self, held: Sequence[Held], partition: str, to: Destination) -> None:
+        self._held = list(held)
+        self._partition = partition
+        self._to = to
+        self._backoff = Backoff()
+        self._failing_since: float | None = None
+        self.wrote = False
+        self.failed_groups: set[str | None] = set()
+
+    async def run(self) -> DeliveryError | None:
+        """Attempt until decided, or return the error that accuses every event that is left."""
+        writing, attempt = self._begin(), 0
+        while self._held:
+            attempt += 1
+            async with self._to.gate.turn():
+                error = await self._attempt(writing, attempt)
+            if isinstance(error, PermanentError):
+                return error
+            if isinstance(error, UnavailableError) and self._to.gate.draining:
+                return None  # undecided: released when the fork ends
+            if error and not await self._wait(error):
+                self._give_up(error)
+                return None
+            if error and error.code == "partial":
+                # the rest is written, and this part is a batch of its own
+                writing, attempt = self._begin(), 0
+        return None
+
+    def _begin(self) -> Writing:
+        return self._to.writer.begin(self._partition, [one.event for one in self._held])
+
+    async def _attempt(self, writing: Writing, number: int) -> DeliveryError | None:
+        try:
+            with anyio.fail_after(self._to.retry.write_timeout):
+                failures = await writing.attempt(number)
+        except Exception as raised:  # noqa: BLE001  # a plugin's bug accuses its events, it never ends the fork
+            error = as_delivery_error(raised)
+            self._to.on_failure(error, len(self._held))
+            if isinstance(error, UnavailableError):
+                self._to.gate.halt(error)
+            return error
+        return self._sort(failures)
+
+    def _sort(self, failures: Collection[Failure]) -> DeliveryError | None:
+        """Settle what is written and what is dead; keep what has to be tried again."""
+        failed = {failure.event: failure for failure in failures}
+        written = [one for one in self._held if one.event not in failed]
+        rest = [one for one in self._held if one.event in failed]
+        if len(rest) != len(failed):
+            return PermanentError("foreign_failure", "the sink named an event that was not in its batch")
+        self._held = [one for one in rest if failed[one.event].kind is FailureKind.TRANSIENT]
+        dead = [_accused(one, failed) for one in rest if failed[one.event].kind is FailureKind.PERMANENT]
+        self._report(failed.values())
+        if written:
+            self.wrote = True
+            self._to.gate.settled(len(written))
+            self._to.landing.written(written)
+        buried = not dead or self._to.bury(dead)
+        if written and buried:
+            self._to.gate.succeeded()
+        self._hold_back(dead)
+        return TransientError("partial") if self._held else None
+
+    def _report(self, failures: Collection[Failure]) -> None:
+        counts = Counter((failure.kind, failure.code) for failure in failures)
+        for (kind, code), count in counts.items():
+            error = PermanentError if kind is FailureKind.PERMANENT else TransientError
+            self._to.on_failure(error(code), count)
+
+    def _hold_back(self, dead: Sequence[Accused]) -> None:
+        """In an ordered fork the later events of a dead one's group come again behind it."""
+        if not dead or not self._to.ordered:
+            return
+        self.failed_groups |= {one.held.event.group for one in dead}
+        behind = [one for one in self._held if one.event.group in self.failed_groups]
+        self._held = [one for one in self._held if one.event.group not in self.failed_groups]
+        self._to.landing.again(behind, "behind")
+
+    async def _wait(self, error: DeliveryError) -> bool:
+        """Back off before the next attempt; False if patience, or the source's, would be over by then."""
+        now = anyio.current_time()
+        hold_ends = min(one.receive.hold_until for one in self._held) - HOLD_MARGIN
+        if isinstance(error, UnavailableError):
+            self._failing_since = None  # an outage that someone has to mend costs no patience: the gate waits
+            return now < hold_ends
+        if self._failing_since is None:
+            self._failing_since = now
+        seconds = self._backoff.wait(error.retry_after if isinstance(error, TransientError) else None)
+        if now + seconds > min(self._failing_since + self._to.retry.max_elapsed, hold_ends):
+            return False
+        await anyio.sleep(seconds)
+        return True
+
+    def _give_up(self, error: DeliveryError) -> None:
+        """These events come again, later each time; if nothing went through at all, the fork receives one at a time."""
+        self.failed_groups |= {one.event.group for one in self._held}
+        if not self.wrote:
+            self._to.gate.probe(error.code)
+        if self._to.retry.then_dead and isinstance(error, TransientError):
+            self._to.bury([Accused(one, error.code, error.detail) for one in self._held])
+        else:
+            self._to.landing.again(self._held, error.code)
+
+
+def _accused(held: Held, failed: dict[Event, Failure]) -> Accused:
+    failure = failed[held.event]
+    return Accused(held, failure.code, failure.detail)

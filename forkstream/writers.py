@@ -1,0 +1,116 @@
+"""Writers: how a batch's events reach an event sink or an object sink. What is fixed for all attempts is fixed here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Sequence
+from functools import partial, reduce
+from typing import Protocol
+
+import anyio.to_thread
+
+from forkstream.event import Event, Failure
+from forkstream.ports import EventSink, ObjectInfo, ObjectSink, ObjectStage, Payload
+from forkstream.settings import Settings
+from forkstream.ulid import ulid
+
+Render = Callable[[Sequence[Event]], Payload]
+
+
+class Writing(Protocol):
+    """One set of events on its way to a sink, attempted until it is written."""
+
+    async def attempt(self, number: int) -> Collection[Failure]:
+        """Try; ``number`` counts from 1. Events not named are durable. Raises what the sink raises."""
+
+
+class Writer(Protocol):
+    """Begins writings; a halved or partly failed batch begins anew."""
+
+    def begin(self, partition: str, events: Sequence[Event]) -> Writing:
+        """Fix what must be the same at every attempt. No I/O."""
+
+
+class EventWriter:
+    """Hands events to an event sink; a sink that blocks is called in a worker thread, ``concurrency`` at a time."""
+
+    def __init__(self, sink: EventSink[Settings], concurrency: int) -> None:
+        self.sink = sink
+        self.blocking = not inspect.iscoroutinefunction(sink.write)
+        self.threads = anyio.CapacityLimiter(concurrency)
+
+    def begin(self, partition: str, events: Sequence[Event]) -> Writing:  # noqa: ARG002  # the events know where they go
+        return _EventWriting(self, events)
+
+
+class _EventWriting:
+    def __init__(self, writer: EventWriter, events: Sequence[Event]) -> None:
+        self._writer = writer
+        self._events = events
+
+    async def attempt(self, number: int) -> Collection[Failure]:  # noqa: ARG002  # an event sink need not know
+        answer = await self._write()
+        if not isinstance(answer, Collection):
+            raise TypeError(f"write returned {type(answer).__name__}, not a collection of failures")
+        return answer
+
+    async def _write(self) -> object:
+        write = self._writer.sink.write
+        if self._writer.blocking:
+            # A thread can't be cancelled: after a time-out it goes on, and keeps its place, while its events are retried.
+            return await anyio.to_thread.run_sync(
+                write, self._events, limiter=self._writer.threads, abandon_on_cancel=True
+            )
+        written = write(self._events)
+        return await written if inspect.isawaitable(written) else written
+
+
+class ObjectWriter:
+    """Renders events to one payload, passes it through the object stages, and puts it under a key of its own."""
+
+    def __init__(
+        self,
+        fork: str,
+        sink: ObjectSink[Settings],
+        *,
+        render: Render,
+        suffix: str,
+        stages: Sequence[ObjectStage[Settings]] = (),
+        on_rendered: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.fork = fork
+        self.sink = sink
+        self.render = render
+        self.stages = stages
+        self.suffix = suffix + "".join(stage.suffix for stage in stages)
+        self.on_rendered = on_rendered
+
+    def begin(self, partition: str, events: Sequence[Event]) -> Writing:
+        return _ObjectWriting(self, f"{partition}{ulid()}{self.suffix}", events)
+
+
+class _ObjectWriting:
+    """The key is fixed before the first attempt and the payload rendered once, so a lost answer leaves no second object."""
+
+    def __init__(self, writer: ObjectWriter, key: str, events: Sequence[Event]) -> None:
+        self._writer = writer
+        self._key = key
+        self._events = events
+        self._payload: Payload | None = None
+
+    async def attempt(self, number: int) -> Collection[Failure]:
+        if self._payload is None:
+            self._payload = await self._render()
+            self._writer.on_rendered(len(self._payload.data))
+        await self._writer.sink.put(self._key, self._payload, attempt=number)
+        return ()
+
+    async def _render(self) -> Payload:
+        about = ObjectInfo(fork=self._writer.fork, key=self._key, events=len(self._events))
+        steps = [await stage.prepare(about) for stage in self._writer.stages]
+        # one thread hop (about 100 µs) for all of the CPU work of an object
+        return await anyio.to_thread.run_sync(partial(_fold, self._writer.render, steps, self._events))
+
+
+def _fold(render: Render, steps: Sequence[Callable[[Payload], Payload]], events: Sequence[Event]) -> Payload:
+    return reduce(lambda payload, step: step(payload), steps, render(events))
