@@ -53,6 +53,7 @@ class Chain:
     async def run(self, held: list[Held], start: int = 0) -> Passage:
         """Take events through the steps; never raises for an event's sake."""
         passage = Passage(through=held)
+        given = [one.event for one in held]
         for number, step in enumerate(self.steps[start:], start):
             if not passage.through:
                 break
@@ -60,7 +61,20 @@ class Chain:
             if results is None:
                 results = await self._apply(step.stage, passage.through)
             self._advance(passage, results, step.name, sanitised=number >= self._clean_from)
+        self._encode(passage, dict(zip(held, given, strict=True)))
         return passage
+
+    def _encode(self, passage: Passage, given: Mapping[Held, Event]) -> None:
+        """Encode what stages changed, here and once; an output that is no JSON fails with the chain's input."""
+        for one in [*passage.through]:
+            try:
+                _ = one.event.body
+            except Exception as error:  # noqa: BLE001  # a stage put in what JSON can't hold
+                one.event = given[one]
+                passage.through.remove(one)
+                passage.stopped.append(
+                    Stopped(one, self.steps[0].name, as_delivery_error(error), sanitised=not self._clean_from)
+                )
 
     def _call(self, stage: Stage, held: list[Held]) -> list[object] | None:
         if not isinstance(stage, EventStage):

@@ -117,7 +117,9 @@ class Custody:
             try:
                 await self._source.hold(receipts, self._hold)
             except Exception as error:  # noqa: BLE001  # a source's bug must not end the fork
-                self._on_trouble(as_delivery_error(error))  # tried again at the next pass; half of the time is still left
+                self._on_trouble(
+                    as_delivery_error(error)
+                )  # tried again at the next pass; half of the time is still left
                 return
         self.extended += len(receipts)
         for receive in due:

@@ -55,9 +55,7 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             group=self.group,
             target=self.target,
             attributes={
-                name: Attribute(
-                    one.type, base64.b64decode(one.base64) if one.base64 is not None else one.value or ""
-                )
+                name: Attribute(one.type, base64.b64decode(one.base64) if one.base64 is not None else one.value or "")
                 for name, one in self.attributes.items()
             },
         )

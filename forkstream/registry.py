@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
@@ -28,6 +28,7 @@ from forkstream.ports import (
     Plugin,
     Source,
 )
+from forkstream.settings import Settings
 
 
 class Kind(enum.Enum):
@@ -43,7 +44,7 @@ class Kind(enum.Enum):
         return f"forkstream.{self.value}s"
 
     @property
-    def ports(self) -> tuple[type[Plugin[Any]], ...]:
+    def ports(self) -> tuple[type[Plugin[Settings]], ...]:
         """The ports that such a plugin implements, one of them."""
         match self:
             case Kind.SOURCE:
@@ -54,7 +55,7 @@ class Kind(enum.Enum):
                 return (EventSink, ObjectSink)
 
 
-def port_of(plugin: type[Plugin[Any]]) -> type[Plugin[Any]] | None:
+def port_of(plugin: type[Plugin[Settings]]) -> type[Plugin[Settings]] | None:
     """Find the port that a plugin class implements; None if it implements none."""
     return next((port for kind in Kind for port in kind.ports if issubclass(plugin, port)), None)
 
@@ -92,7 +93,7 @@ class Registry:
         """Every name on offer of a kind, sorted."""
         return sorted({offer.name for offer in self.offers if offer.kind is kind})
 
-    def find(self, kind: Kind, name: str) -> type[Plugin[Any]]:
+    def find(self, kind: Kind, name: str) -> type[Plugin[Settings]]:
         """Load the plugin of that kind and name; raises :class:`PluginError` that says why not and what to do."""
         found = [offer for offer in self.offers if offer.kind is kind and offer.name == name]
         if not found:
@@ -102,7 +103,7 @@ class Registry:
             raise PluginError(f"{kind.value} {name!r} is offered by {origins}: uninstall all but one of them")
         return self.load(found[0])
 
-    def load(self, offer: Offer) -> type[Plugin[Any]]:
+    def load(self, offer: Offer) -> type[Plugin[Settings]]:
         """Import what is offered and check that it is what it says; raises :class:`PluginError` with the cause."""
         who = f"{offer.kind.value} {offer.name!r} of {offer.origin}"
         try:
@@ -189,11 +190,11 @@ def load_file(path: Path) -> list[Offer]:
     return offers
 
 
-def _same(plugin: type[Plugin[Any]]) -> type[Plugin[Any]]:
+def _same(plugin: type[Plugin[Settings]]) -> type[Plugin[Settings]]:
     return plugin
 
 
-def _name(plugin: type[Plugin[Any]]) -> str:
+def _name(plugin: type[Plugin[Settings]]) -> str:
     """``Webhook`` is ``webhook``, ``HttpPost`` is ``http_post``; a class attribute ``name`` overrules."""
     name = getattr(plugin, "name", None)
     return (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Self, dataclass_transform
+from typing import Annotated, ClassVar, Self, dataclass_transform
 
 import msgspec
+from msgspec import Meta
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
@@ -16,31 +17,38 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
 
-class _Quantity:
-    """Reading and writing of a number with a unit, shared by the three quantities below."""
+class Quantity:
+    """A number that a config writes with its unit: what :class:`Duration`, :class:`Size` and :class:`Rate` share."""
 
     units: ClassVar[dict[str, float]]
     example: ClassVar[str]
+
+    @classmethod
+    def expected(cls) -> str:
+        """What would fit, for messages: the units and an example."""
+        return f"a number with a unit ({', '.join(cls.units)}) such as {cls.example}"
 
     @classmethod
     def _scaled(cls, text: str) -> float:
         match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]+)\s*", text)
         factor = cls.units.get(match[2]) if match else None
         if match is None or factor is None:
-            known = ", ".join(cls.units)
-            raise ValueError(f"expected a number with a unit ({known}) such as {cls.example}, found {text!r}")
+            raise ValueError(f"expected {cls.expected()}, found {text!r}")
         return float(match[1]) * factor
 
     @classmethod
     def _written(cls, value: float) -> str:
         for unit, factor in sorted(cls.units.items(), key=lambda item: -item[1]):
-            if value >= factor and (value / factor).is_integer():
-                return f"{int(value / factor)}{unit}"
+            count = round(value / factor, 9)  # 0.07 s is 70.00000000000001 ms
+            if count >= 1 and count.is_integer():
+                return f"{int(count)}{unit}"
+        if value == 0:
+            return f"0{cls.example.lstrip('0123456789')}"
         unit, factor = min(cls.units.items(), key=lambda item: item[1])
-        return f"{value / factor:g}{unit}"
+        return f"{value / factor:.12g}{unit}"
 
 
-class Duration(_Quantity, float):
+class Duration(Quantity, float):
     """Seconds, written with a unit: ``250ms``, ``60s``, ``15m``, ``12h``, ``14d``."""
 
     units: ClassVar[dict[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -55,7 +63,7 @@ class Duration(_Quantity, float):
         return self._written(float(self))
 
 
-class Size(_Quantity, int):
+class Size(Quantity, int):
     """Bytes, written with a unit: ``64KiB``, ``5MiB``, ``1GiB`` (or ``5MB``, powers of ten)."""
 
     units: ClassVar[dict[str, float]] = {
@@ -72,7 +80,7 @@ class Size(_Quantity, int):
         return self._written(float(self))
 
 
-class Rate(_Quantity, float):
+class Rate(Quantity, float):
     """Events per second, written ``500/s`` or ``30/m``."""
 
     units: ClassVar[dict[str, float]] = {"/s": 1.0, "/m": 1 / 60, "/h": 1 / 3600}
@@ -99,11 +107,13 @@ class Secret(str):
 class AwsSettings(Settings):
     """Where and as whom AWS is reached. At the top of the config, on a fork or on a plugin; the nearest wins, field by field."""
 
-    region: str | None = None
-    profile: str | None = None
-    role_arn: str | None = None
-    external_id: str | None = None
-    endpoint_url: str | None = None
+    region: Annotated[str | None, Meta(description="region, such as eu-west-1")] = None
+    profile: Annotated[str | None, Meta(description="profile of the AWS config file to act as")] = None
+    role_arn: Annotated[str | None, Meta(description="role to assume before anything else is asked")] = None
+    external_id: Annotated[str | None, Meta(description="external id that the role's trust policy demands")] = None
+    endpoint_url: Annotated[str | None, Meta(description="where every service is reached, instead of AWS itself")] = (
+        None
+    )
 
     def over(self, outer: AwsSettings) -> AwsSettings:
         """These settings, with what they leave out taken from ``outer``."""

@@ -14,7 +14,7 @@ import msgspec
 from forkstream.backoff import Backoff
 from forkstream.budget import Budget
 from forkstream.custody import Custody, Held, Outcome
-from forkstream.errors import DeliveryError, as_delivery_error
+from forkstream.errors import DeliveryError, UnavailableError, as_delivery_error
 from forkstream.ports import Receipt, Refusal, Source
 from forkstream.settings import Settings
 
@@ -53,6 +53,8 @@ class Settlement:
         self._slots = anyio.Semaphore(self.CONCURRENCY)
         self.settled: Counter[Outcome] = Counter()
         self.expired = 0
+        self.denied = False
+        """True while the source refuses settlements for a reason that someone has to mend: receive nothing more."""
 
     def delete(self, held: Sequence[Held], outcome: Outcome) -> None:
         """Settle events for good: they are written, their dead letter is, or a stage dropped them."""
@@ -110,8 +112,11 @@ class Settlement:
             async with self._slots:
                 refusals = await apply([one.receipt for one in held])
         except Exception as error:  # noqa: BLE001  # a source's bug must not end the fork
-            self._on_trouble(as_delivery_error(error))
+            trouble = as_delivery_error(error)
+            self.denied = isinstance(trouble, UnavailableError)
+            self._on_trouble(trouble)
             return held
+        self.denied = False
         if not refusals:
             self._finish(held)
             return ()

@@ -1,11 +1,11 @@
 """A trial: some events of a batch, attempted with back-off until they are decided or accused as a whole.
 
-    attempt ─┬─ written                                             ▶ landing.written
-             ├─ a part failed   permanent                           ▶ landing.dead
-             │                  transient ▶ the part, again later   ▶ landing.again when patience ends
-             ├─ TransientError            ▶ all of them, again later
-             ├─ UnavailableError          ▶ the gate halts; held, and attempted when it is their turn
-             └─ PermanentError or a bug   ▶ the trial ends with it: the delivery halves
+attempt ─┬─ written                                             ▶ landing.written
+         ├─ a part failed   permanent                           ▶ landing.dead
+         │                  transient ▶ the part, again later   ▶ landing.again when patience ends
+         ├─ TransientError            ▶ all of them, again later
+         ├─ UnavailableError          ▶ the gate halts; held, and attempted when it is their turn
+         └─ PermanentError or a bug   ▶ the trial ends with it: the delivery halves
 """
 
 from __future__ import annotations

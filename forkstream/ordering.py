@@ -1,0 +1,74 @@
+"""Order: in a fork with an ordered source, one batch is under way per group, and nothing overtakes within a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from forkstream.batcher import Batch
+from forkstream.custody import Held, Outcome
+
+
+class Freed(msgspec.Struct):
+    """What waited behind a batch: events that may go on now, and events behind one that was not done."""
+
+    onward: list[Held] = []
+    behind: list[Held] = []
+
+
+class Groups:
+    """Knows which groups are in a batch, open or under way, and parks the events that come meanwhile."""
+
+    def __init__(self) -> None:
+        self._partition: dict[str, str] = {}  # of the open batch that a group is in
+        self._under_way: set[str] = set()
+        self._parked: dict[str, list[Held]] = {}
+
+    def admits(self, held: Held, partition: str) -> bool:
+        """Tell whether an event may join its partition's batch now; if not, it is parked until its group is free."""
+        group = held.event.group
+        if group is None:
+            return True
+        if group in self._under_way or self._partition.get(group, partition) != partition:
+            self._parked.setdefault(group, []).append(held)
+            return False
+        self._partition[group] = partition
+        return True
+
+    def partition_of(self, group: str | None) -> str | None:
+        """Name the open batch that a group is in: close it when something waits behind it."""
+        return self._partition.get(group) if group is not None else None
+
+    def closed(self, batch: Batch) -> None:
+        """A batch goes on its way with its groups."""
+        for group in _groups(batch.held):
+            self._partition.pop(group, None)
+            self._under_way.add(group)
+
+    def finished(self, batch: Batch) -> Freed:
+        """A batch is decided: its groups are free again."""
+        freed = Freed()
+        not_done = set(_groups(one for one in batch.held if one.outcome is not Outcome.DONE))
+        for group in _groups(batch.held):
+            self._under_way.discard(group)
+            parked = self._parked.pop(group, [])
+            (freed.behind if group in not_done else freed.onward).extend(parked)
+        return freed
+
+
+def _groups(held: Iterable[Held]) -> list[str]:
+    return list(dict.fromkeys(one.event.group for one in held if one.event.group is not None))
+
+
+def split_behind(held: Sequence[Held], stopped: Sequence[Held]) -> list[Held]:
+    """Of the events of one receive, in its order, name those that come after a stopped one of their group."""
+    gone = set(stopped)
+    blocked: set[str | None] = set()
+    behind = []
+    for one in held:
+        if one in gone:
+            blocked.add(one.event.group)
+        elif one.event.group in blocked and one.outcome is None:
+            behind.append(one)
+    return behind

@@ -1,0 +1,46 @@
+"""What a running service tells about itself: shown by ``/forks``, ``forkstream health`` and the live views."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ForkStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One fork as it stands now. ``state`` is open, probing, halted, paused, draining, ended or failed.
+
+    ``code`` and ``detail`` tell why it isn't open: a stable code, and the permission or resource to mend. Totals
+    count since the start of this process; ``in_flight_bytes`` counts bodies; ``lag`` is the number of events that
+    wait at the source, None while unknown; ``stalled`` says that it neither progresses nor has a reason to wait.
+    """
+
+    name: str
+    state: str
+    code: str | None = None
+    detail: str | None = None
+    dead_letters: str | None = None
+    received: int = 0
+    written: int = 0
+    retried: int = 0
+    dead: int = 0
+    dropped: int = 0
+    expired: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    in_flight_bytes: int = 0
+    open_batches: int = 0
+    writing: int = 0
+    lag: int | None = None
+    last_failure: str | None = None
+    stalled: bool = False
+
+
+class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole service. ``healthy`` is False only for what a restart mends; ``ready`` is True while every fork is well."""
+
+    run: str
+    version: str
+    healthy: bool
+    ready: bool
+    draining: bool
+    forks: list[ForkStatus]
+    switches: dict[str, bool] = {}
