@@ -25,15 +25,15 @@ class Quantity:
 
     @classmethod
     def expected(cls) -> str:
-        """What would fit, for messages: the units and an example."""
-        return f"a number with a unit ({', '.join(cls.units)}) such as {cls.example}"
+        """What would fit, in words; ``example`` is one."""
+        return f"a number with a unit ({', '.join(cls.units)})"
 
     @classmethod
     def _scaled(cls, text: str) -> float:
         match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]+)\s*", text)
         factor = cls.units.get(match[2]) if match else None
         if match is None or factor is None:
-            raise ValueError(f"expected {cls.expected()}, found {text!r}")
+            raise ValueError(f"expected {cls.expected()} such as {cls.example}, found {text!r}")
         return float(match[1]) * factor
 
     @classmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from forkstream.formats import Format, FormatName, FormatSettings
 from forkstream.ports import Plugin
 from forkstream.registry import Kind
 from forkstream.settings import AwsSettings, Duration, Secret, Settings, Size
@@ -19,8 +20,9 @@ class Step(msgspec.Struct, frozen=True, eq=False):
     name: str
     path: str
     """Where it stands: ``forks.storage-backup.stages[1].compress``."""
-    plugin: type[Plugin[Any]]
-    settings: Settings
+    plugin: type[Plugin[Settings]]
+    settings: Settings | None
+    """None if they have a problem, which only happens while problems are gathered."""
 
 
 SourceStep = Annotated[Step, Kind.SOURCE]
@@ -28,20 +30,22 @@ StageStep = Annotated[Step, Kind.STAGE]
 SinkStep = Annotated[Step, Kind.SINK]
 
 
-class LineFormat(Settings):
-    """How events become the bytes of an object."""
+class FormatChoice(Settings):
+    """A format with its settings: ``{ndjson: {envelope: true}}``."""
 
-    envelope: Annotated[
-        bool,
-        Meta(description="wrap each event with its origin id, time and attributes, so that it can be replayed whole"),
-    ] = False
+    ndjson: Annotated[FormatSettings | None, Meta(description="one event a line")] = None
+    json: Annotated[FormatSettings | None, Meta(description="one array of events")] = None
 
+    def __post_init__(self) -> None:
+        if (self.ndjson is None) == (self.json is None):
+            raise ValueError("expected one format, ndjson or json, with its settings below it")
 
-class FormatSettings(Settings):
-    """The format with its settings: ``{ndjson: {envelope: true}}``."""
-
-    ndjson: Annotated[LineFormat | None, Meta(description="one event a line")] = None
-    json: Annotated[LineFormat | None, Meta(description="one JSON array an object")] = None
+    @classmethod
+    def of(cls, format_: FormatName | FormatChoice) -> Format:
+        """Build the format that was chosen, by its name alone or with settings."""
+        if isinstance(format_, str):
+            return Format(format_)
+        return Format("ndjson", format_.ndjson) if format_.ndjson else Format("json", format_.json)
 
 
 class BatchSettings(Settings):
@@ -49,7 +53,7 @@ class BatchSettings(Settings):
 
     max_events: Annotated[int | None, Meta(description="events", ge=1)] = None
     max_bytes: Annotated[Size | None, Meta(description="bytes of bodies after the event stages", ge=1)] = None
-    max_age: Annotated[Duration | None, Meta(description="time since the batch was opened", ge=0)] = None
+    max_age: Annotated[Duration | None, Meta(description="time since the batch was opened")] = None
     max_open: Annotated[int, Meta(description="partitions gathered at once; one more closes the fullest", ge=1)] = 100
 
 
@@ -66,7 +70,7 @@ class RetrySettings(Settings):
     """How long a failed write is tried again in place, and what becomes of its events then."""
 
     max_elapsed: Annotated[
-        Duration, Meta(description="how long a write is tried again with its events held", ge=0, le=7200)
+        Duration, Meta(description="how long a write is tried again with its events held", le=7200)
     ] = Duration(300)
     then: Annotated[
         Literal["release", "dead"],
@@ -98,7 +102,7 @@ class ForkSettings(Settings):
         msgspec.field(default_factory=list)
     )
     format: Annotated[
-        Literal["ndjson", "json"] | FormatSettings, Meta(description="how events become an object, for an object sink")
+        FormatName | FormatChoice, Meta(description="how events become an object, for an object sink")
     ] = "ndjson"
     batch: BatchSettings = BatchSettings()
     budget: BudgetSettings = BudgetSettings()
@@ -136,7 +140,7 @@ class ConfigFile(Settings):
     """The whole file."""
 
     forks: Annotated[
-        dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]*$")], ForkSettings],
+        dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$")], ForkSettings],
         Meta(description="the forks by name", min_length=1),
     ]
     aws: AwsSettings = AwsSettings()
@@ -145,6 +149,7 @@ class ConfigFile(Settings):
         Meta(
             description="where the desired state lies that every worker follows: file:/path or ssm:/name",
             pattern=r"^(file:.+|ssm:/.+)$",
+            examples=["file:/var/lib/forkstream/control.json", "ssm:/forkstream/control"],
         ),
     ] = None
     admin: AdminSettings = AdminSettings()

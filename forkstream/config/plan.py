@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from forkstream.config.model import ForkSettings
+from forkstream.formats import Format
 from forkstream.ports import AsyncStage, EventSink, EventStage, ObjectSink, ObjectStage, Plugin, Source
+from forkstream.settings import Settings
 
 
 class DeadLetterPlan(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Where a fork's dead letters go, through a chain of their own."""
 
-    object_stages: list[ObjectStage[Any]]
-    sink: EventSink[Any] | ObjectSink[Any]
+    object_stages: list[ObjectStage[Settings]]
+    sink: EventSink[Settings] | ObjectSink[Settings]
     max_ratio: float
     include_unsanitised: bool
 
@@ -24,14 +24,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     name: str
     settings: ForkSettings
-    source: Source[Any]
-    chain: list[EventStage[Any] | AsyncStage[Any]]
-    object_stages: list[ObjectStage[Any]]
-    sink: EventSink[Any] | ObjectSink[Any]
+    source: Source[Settings]
+    chain: list[EventStage[Settings] | AsyncStage[Settings]]
+    format: Format
+    """How an object sink's batches become bytes; an event sink has no use for it."""
+    object_stages: list[ObjectStage[Settings]]
+    sink: EventSink[Settings] | ObjectSink[Settings]
     dead_letter: DeadLetterPlan | None
-    steps: list[tuple[str, Plugin[Any]]]
+    steps: list[tuple[str, Plugin[Settings]]]
     """Every plugin in the order in which to open them, with its name within the fork: ``stages[0].sanitize``."""
 
-    def step(self, plugin: Plugin[Any]) -> str:
+    def step(self, plugin: Plugin[Settings]) -> str:
         """Name a plugin of this plan as logs and dead letters do: ``stages[0].sanitize``, ``sink.s3``."""
         return next(name for name, planned in self.steps if planned is plugin)

@@ -1,0 +1,101 @@
+"""From a config's location to forks that are ready to be opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from forkstream.config.document import read_document
+from forkstream.config.draft import Draft
+from forkstream.config.fit import check_fit
+from forkstream.config.hint import Hint
+from forkstream.config.model import ConfigFile
+from forkstream.config.overrides import Overrides, fold
+from forkstream.config.plan import Plan
+from forkstream.config.problem import InvalidConfigError, Place, Problems, did_you_mean
+from forkstream.config.reader import Reader, Spot
+from forkstream.config.tree import Table, parse
+from forkstream.ports import Switches
+from forkstream.registry import Registry
+
+
+class Config(msgspec.Struct, frozen=True, eq=False):
+    """A config without a problem: its settings, and a plan for each of its forks, in the file's order."""
+
+    document: str
+    """Where it was read from, as messages name it."""
+    file: ConfigFile
+    plans: list[Plan]
+
+
+def load_config(
+    location: str | None = None,
+    *,
+    forks: Collection[str] = (),
+    registry: Registry | None = None,
+    environ: Mapping[str, str] | None = None,
+    workers: int = 1,
+    run: str = "run",
+    switches: Switches | None = None,
+) -> Config:
+    """Read and check a config and build its forks' plugins; nothing is opened and nobody is asked anything.
+
+    ``forks`` narrows it to some forks: the variables and plugins of the others may be missing. ``workers`` is how
+    many processes will run it. Raises :class:`InvalidConfigError` with every problem there is, sorted by place. A
+    config in S3 or the parameter store is fetched with an event loop of its own, so call it outside of any.
+    """
+    environ = os.environ if environ is None else environ
+    document = read_document(location, environ)
+    problems = Problems()
+    root = parse(document.text, document.name, problems)
+    if root is None:
+        raise InvalidConfigError(problems.sorted())
+    reader = Reader(registry or Registry.installed(), environ, problems)
+    overrides = Overrides.of(environ, ConfigFile.__struct_encode_fields__)
+    if isinstance(root, Table):
+        root, overrides = _narrowed(root, overrides, forks, problems)
+    file = reader.read(Hint(ConfigFile), Spot("", root, overrides, Place(document.name)))
+    drafts = [Draft(name, reader) for name in _fork_names(root)]
+    for draft in drafts:
+        draft.build(run=run, switches=switches or Switches(), problems=problems)
+    check_fit(drafts, workers=workers, problems=problems)
+    if len(problems) or not isinstance(file, ConfigFile):
+        raise InvalidConfigError(problems.sorted())
+    return Config(document.name, file, [draft.plan(file.forks[draft.name]) for draft in drafts])
+
+
+def _fork_names(root: object) -> list[str]:
+    forks = root.entries.get("forks") if isinstance(root, Table) else None
+    return list(forks.entries) if isinstance(forks, Table) else []
+
+
+def _narrowed(
+    root: Table, overrides: Overrides, wanted: Collection[str], problems: Problems
+) -> tuple[Table, Overrides]:
+    """Leave out the forks that nobody wants, and what the environment says of them, before anything is read."""
+    forks = root.entries.get("forks")
+    if not isinstance(forks, Table):
+        return root, overrides
+    spelt: dict[str, str] = {}
+    for name in forks.entries:
+        if fold(name) in spelt:
+            problems.add(
+                forks.keys[name],
+                f"forks.{name}",
+                f"differs only in - and _ from forks.{spelt[fold(name)]}: the environment could not tell them apart",
+            )
+        spelt[fold(name)] = name
+    unknown = [name for name in wanted if name not in forks.entries]
+    for name in unknown:
+        near = did_you_mean(name, forks.entries) or f"; known: {', '.join(forks.entries)}"
+        problems.add(forks.place, "forks", f"has no fork {name}, which --fork names{near}")
+    if unknown:  # reading the others would tell of forks that nobody asked for
+        raise InvalidConfigError(problems.sorted())
+    unwanted = [name for name in forks.entries if wanted and name not in wanted]
+    kept = Table({name: node for name, node in forks.entries.items() if name not in unwanted}, forks.keys, forks.place)
+    return (
+        Table({**root.entries, "forks": kept}, root.keys, root.place),
+        overrides.replacing("forks", lambda below: below.without(unwanted)),
+    )
