@@ -47,6 +47,7 @@ _TRANSIENT = {
 }
 _PERMANENT = {
     "too_large": "BatchRequestTooLong EntityTooLarge KeyTooLongError MetadataTooLarge RequestEntityTooLarge",
+    "invalid_characters": "InvalidMessageContents",
     "item_collection_full": "ItemCollectionSizeLimitExceeded",
     "condition_failed": "ConditionalCheckFailed PreconditionFailed",
     "undecryptable": "IncorrectKey InvalidCiphertext",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 import aioboto3  # type: ignore[import-untyped]  # ships no types; `client` below gives them
 from aiobotocore.config import AioConfig
@@ -32,6 +32,14 @@ CONNECTIONS = 50
 """Connections of one client. botocore's default is 10: the eleventh request would wait for one of the ten, unseen."""
 
 
+class ClientOptions(TypedDict, total=False):
+    """What may differ between clients: seconds of silence on a connection, connections, and single botocore settings."""
+
+    read_timeout: float
+    connections: int
+    config: AioConfig
+
+
 class AwsSession:
     """One identity in AWS, and the clients that act as it: ``async with AwsSession(settings).client("s3") as s3``.
 
@@ -46,75 +54,36 @@ class AwsSession:
 
     @overload
     def client(
-        self,
-        service: Literal["s3"],
-        *,
-        read_timeout: float = ...,
-        connections: int = ...,
-        config: AioConfig | None = ...,
+        self, service: Literal["s3"], **options: Unpack[ClientOptions]
     ) -> AbstractAsyncContextManager[S3Client]: ...
     @overload
     def client(
-        self,
-        service: Literal["sqs"],
-        *,
-        read_timeout: float = ...,
-        connections: int = ...,
-        config: AioConfig | None = ...,
+        self, service: Literal["sqs"], **options: Unpack[ClientOptions]
     ) -> AbstractAsyncContextManager[SQSClient]: ...
     @overload
     def client(
-        self,
-        service: Literal["dynamodb"],
-        *,
-        read_timeout: float = ...,
-        connections: int = ...,
-        config: AioConfig | None = ...,
+        self, service: Literal["dynamodb"], **options: Unpack[ClientOptions]
     ) -> AbstractAsyncContextManager[DynamoDBClient]: ...
     @overload
     def client(
-        self,
-        service: Literal["kms"],
-        *,
-        read_timeout: float = ...,
-        connections: int = ...,
-        config: AioConfig | None = ...,
+        self, service: Literal["kms"], **options: Unpack[ClientOptions]
     ) -> AbstractAsyncContextManager[KMSClient]: ...
     @overload
     def client(
-        self,
-        service: Literal["sns"],
-        *,
-        read_timeout: float = ...,
-        connections: int = ...,
-        config: AioConfig | None = ...,
+        self, service: Literal["sns"], **options: Unpack[ClientOptions]
     ) -> AbstractAsyncContextManager[SNSClient]: ...
     @overload
     def client(
-        self,
-        service: Literal["ssm"],
-        *,
-        read_timeout: float = ...,
-        connections: int = ...,
-        config: AioConfig | None = ...,
+        self, service: Literal["ssm"], **options: Unpack[ClientOptions]
     ) -> AbstractAsyncContextManager[SSMClient]: ...
 
-    def client(
-        self,
-        service: str,
-        *,
-        read_timeout: float = READ_TIMEOUT,
-        connections: int = CONNECTIONS,
-        config: AioConfig | None = None,
-    ) -> AbstractAsyncContextManager[Any]:
+    def client(self, service: str, **options: Unpack[ClientOptions]) -> AbstractAsyncContextManager[Any]:
         """Open a client with a connection pool of its own; it never retries, since the runtime owns every retry.
 
-        ``read_timeout`` bounds the silence on a connection in seconds; ``config`` overrides single botocore
-        settings. Opening raises :class:`~forkstream.errors.UnavailableError` where region, profile or
-        credentials cannot be found; a call of the client raises botocore's errors: wrap it in ``translating``.
+        Opening raises :class:`~forkstream.errors.UnavailableError` where region, profile or credentials cannot be
+        found; a call of the client raises botocore's errors: wrap it in ``translating``.
         """
-        settings = _config(read_timeout, connections)
-        return self._open(service, settings if config is None else settings.merge(config))
+        return self._open(service, _config(**options))
 
     @asynccontextmanager
     async def _open(self, service: str, config: AioConfig) -> AsyncIterator[Any]:
@@ -163,7 +132,7 @@ class _AssumedRole:
             client_creator=partial(  # type: ignore[arg-type]  # the stubs have the synchronous client's type
                 self._own.create_client,
                 endpoint_url=self._settings.endpoint_url,
-                config=_config(READ_TIMEOUT, CONNECTIONS),
+                config=_config(),
             ),
             source_credentials=credentials,
             role_arn=self._settings.role_arn or "",
@@ -173,14 +142,17 @@ class _AssumedRole:
         return AioDeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
 
 
-def _config(read_timeout: float, connections: int) -> AioConfig:
-    return AioConfig(
+def _config(
+    read_timeout: float = READ_TIMEOUT, connections: int = CONNECTIONS, config: AioConfig | None = None
+) -> AioConfig:
+    ours = AioConfig(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=read_timeout,
         max_pool_connections=connections,
         retries={"total_max_attempts": 1},
         user_agent_extra=f"forkstream/{version('forkstream')}",
     )
+    return ours if config is None else ours.merge(config)
 
 
 @lru_cache

@@ -1,0 +1,175 @@
+"""Events from an SQS queue, sent there by SNS or by anyone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from types import TracebackType
+from typing import Annotated, Literal, Self, cast
+from uuid import uuid4
+
+from msgspec import Meta
+
+from forkstream.aws.aioboto_queue import AiobotoQueueClient
+from forkstream.aws.checksum import is_intact
+from forkstream.aws.concurrently import concurrently
+from forkstream.aws.envelope import Envelope
+from forkstream.aws.errors import classify_entry
+from forkstream.aws.origin import ORIGIN_ATTRIBUTE, Origin
+from forkstream.aws.queue import MAX_ENTRIES, MAX_VISIBILITY, MAX_WAIT, EntryFailure, QueueClient, ReceivedMessage
+from forkstream.aws.queue_address import QueueAddress
+from forkstream.aws.subscriptions import Subscriptions
+from forkstream.errors import DeliveryError, PermanentError
+from forkstream.event import Event
+from forkstream.ports import Backlog, Context, Receipt, Refusal, Source
+from forkstream.settings import AwsSettings, Settings
+
+_CALLS_AT_ONCE = 16
+# The handle is no longer the message's, or its 12 hours are over: no further attempt can succeed.
+_LOST = frozenset({"ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"})
+
+
+class SqsSourceConfig(Settings):
+    """A queue, and how the messages in it are wrapped."""
+
+    queue: Annotated[str, Meta(description="the queue's name, URL or ARN; a name ending in .fifo is an ordered source")]
+    envelope: Annotated[
+        Literal["auto", "raw", "sns"],
+        Meta(
+            description="whether SNS wraps messages (raw delivery off): raw never unwraps, sns unwraps all that have the"
+            " shape, auto asks SNS which subscriptions feed the queue and unwraps only what came through them; the redrive"
+            " queue of a queue with wrapped messages needs sns"
+        ),
+    ] = "auto"
+    aws: Annotated[AwsSettings, Meta(description="where and as whom, over the fork's and the config's")] = AwsSettings()
+
+
+class SqsSource(Source[SqsSourceConfig]):
+    """Receives from one SQS queue.
+
+    Needs ``sqs:ReceiveMessage``, ``sqs:DeleteMessage``, ``sqs:ChangeMessageVisibility``, ``sqs:GetQueueAttributes``,
+    for a name or ARN ``sqs:GetQueueUrl``, and for ``envelope: auto`` what :class:`Subscriptions` needs.
+    """
+
+    hold_limit = float(MAX_VISIBILITY)
+    in_flight_limit = 120_000  # of standard and of FIFO queues, see "Amazon SQS message quotas"
+    max_receive = MAX_ENTRIES
+
+    def __init__(self, config: SqsSourceConfig, context: Context) -> None:
+        super().__init__(config, context)
+        self._address = QueueAddress.parse(config.queue)
+        self._aws = config.aws.over(context.aws)
+        self.ordered = self._address.fifo
+        self.damaged = 0
+        """Messages left out because their checksum was wrong, since the start."""
+        self._unanswered: list[str] = []
+
+    def connect(self) -> AbstractAsyncContextManager[QueueClient]:
+        """Open the wire. Another one takes this one's place here."""
+        return AiobotoQueueClient.open(self._address, self._aws)
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._queue = await stack.enter_async_context(self.connect())
+            self._subscriptions = Subscriptions(self._queue, self._aws)
+            if self.config.envelope == "auto":
+                await self._subscriptions.load()
+            else:
+                await self._queue.attributes("QueueArn")
+            self._open = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def check(self) -> None:
+        async with self.connect() as queue:  # of its own: a halted fork asks before it has opened
+            await queue.attributes("QueueArn")
+
+    async def receive(self, limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:
+        messages = await self._receive(
+            min(limit, MAX_ENTRIES),
+            hold=min(max(math.ceil(hold), 1), MAX_VISIBILITY),
+            wait=min(max(math.floor(wait), 0), MAX_WAIT),
+        )
+        intact = [message for message in messages if is_intact(message)]
+        self.damaged += len(messages) - len(intact)
+        return [(await self._event(message), message.receipt) for message in intact]
+
+    async def delete(self, receipts: Sequence[Receipt]) -> Collection[Refusal]:
+        return await self._settle(receipts, self._queue.delete_batch)
+
+    async def hold(self, receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
+        visibility = min(max(math.ceil(seconds), 0), MAX_VISIBILITY)
+        return await self._settle(receipts, lambda some: self._queue.change_visibility_batch(some, visibility))
+
+    async def backlog(self) -> Backlog:
+        ready, in_flight = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+        found = await self._queue.attributes(ready, in_flight)
+        return Backlog(ready=int(found.get(ready, 0)), in_flight=int(found.get(in_flight, 0)))
+
+    async def _receive(self, limit: int, *, hold: int, wait: int) -> Sequence[ReceivedMessage]:
+        """Receive; on a FIFO queue under an attempt id, so that what a lost answer held comes with the next attempt.
+
+        Without it, those messages and all later ones of their groups would wait until the hold runs out.
+        """
+        if not self.ordered:
+            return await self._queue.receive(limit, hold=hold, wait=wait)
+        attempt = self._unanswered.pop() if self._unanswered else uuid4().hex
+        try:
+            return await self._queue.receive(limit, hold=hold, wait=wait, attempt=attempt)
+        except BaseException:
+            self._unanswered.append(attempt)
+            raise
+
+    async def _event(self, message: ReceivedMessage) -> Event:
+        content = await self._envelope(message) or message
+        origin = Origin.parse(content.attributes.get(ORIGIN_ATTRIBUTE))
+        attributes = content.attributes
+        if origin is not None:
+            attributes = {name: value for name, value in attributes.items() if name != ORIGIN_ATTRIBUTE}
+        return Event(
+            content.body,
+            id=content.id if origin is None else origin.id,
+            sent_at=content.sent_at if origin is None else origin.sent_at,
+            receive_count=message.receive_count,
+            attributes=attributes,
+            group=message.group if self.ordered else None,  # a standard queue's group is a tenant, not an order
+        )
+
+    async def _envelope(self, message: ReceivedMessage) -> Envelope | None:
+        """Find SNS's envelope around a message. It keeps the attributes inside, so a message that has some is not wrapped."""
+        if self.config.envelope == "raw" or message.attributes:
+            return None
+        envelope = Envelope.parse(message.body)
+        if envelope is None or self.config.envelope == "sns":
+            return envelope
+        return envelope if await self._subscriptions.wrapped(envelope) else None
+
+    async def _settle(
+        self, receipts: Sequence[Receipt], call: Callable[[Sequence[str]], Awaitable[Collection[EntryFailure]]]
+    ) -> Collection[Refusal]:
+        """Settle ten at a time; raises only if not one call went through, since the others' outcome would be lost with it."""
+        handles = cast("Sequence[str]", receipts)
+        chunks = [handles[start : start + MAX_ENTRIES] for start in range(0, len(handles), MAX_ENTRIES)]
+        outcomes = await concurrently(call, chunks, at_once=_CALLS_AT_ONCE)
+        errors = [outcome for outcome in outcomes if isinstance(outcome, DeliveryError)]
+        if errors and len(errors) == len(chunks):
+            raise errors[0]
+        refusals: list[Refusal] = []
+        for chunk, outcome in zip(chunks, outcomes, strict=True):
+            if isinstance(outcome, DeliveryError):
+                refusals += [Refusal(handle, lost=False, code=outcome.code) for handle in chunk]
+            else:
+                refusals += [_refusal(chunk[failure.position], failure) for failure in outcome]
+        return refusals
+
+
+def _refusal(receipt: str, failure: EntryFailure) -> Refusal:
+    if failure.name.rpartition(".")[2] in _LOST:
+        return Refusal(receipt, lost=True, code="expired")
+    kind, code = classify_entry(failure.name, sender_fault=failure.sender_fault)
+    return Refusal(receipt, lost=kind is PermanentError, code=code)
