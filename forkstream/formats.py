@@ -23,8 +23,8 @@ class FormatSettings(Settings):
     envelope: Annotated[
         bool,
         Meta(
-            description="Store each event with its origin id, time and attributes, so that it can be replayed whole. "
-            "Without it an object holds the bodies alone, and only JSON bodies can be stored."
+            description="store each event with its origin id, time and attributes, so that it can be replayed whole; "
+            "without it an object holds the bodies alone, and only JSON bodies can be stored"
         ),
     ] = False
 
