@@ -153,7 +153,7 @@ def _offer(point: EntryPoint) -> Offer:
 
 
 def load_file(path: Path) -> list[Offer]:
-    """Run a Python file and offer every plugin that it defines, under its ``name`` or its class's name in snake case.
+    """Run a Python file and offer every plugin that it defines, under its ``name`` or its class's name in kebab case.
 
     Raises :class:`PluginError` if the file cannot be read or run, or defines no plugin.
     """
@@ -195,10 +195,10 @@ def _same(plugin: type[Plugin[Settings]]) -> type[Plugin[Settings]]:
 
 
 def _name(plugin: type[Plugin[Settings]]) -> str:
-    """``Webhook`` is ``webhook``, ``HttpPost`` is ``http_post``; a class attribute ``name`` overrules."""
+    """``Webhook`` is ``webhook``, ``HttpPost`` is ``http-post``; a class attribute ``name`` overrules."""
     name = getattr(plugin, "name", None)
     return (
         name
         if isinstance(name, str)
-        else re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", plugin.__name__).lower()
+        else re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", plugin.__name__).lower()
     )

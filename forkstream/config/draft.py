@@ -35,7 +35,6 @@ class Part:
         """Where it stands within its fork: ``stages[0].sanitize``."""
         self.slot = path.removesuffix(f".{step.name}").split("[")[0]
         self.plugin: Plugin[Settings] | None = None
-        self.context: Context | None = None
 
     def build(self, context: Context, problems: Problems) -> None:
         """Make the plugin; what its constructor refuses is a problem of the config."""
@@ -43,9 +42,9 @@ class Part:
             return
         own = getattr(self.step.settings, "aws", None)
         aws = own.over(context.aws) if isinstance(own, AwsSettings) else context.aws
-        self.context = Context(fork=context.fork, run=context.run, aws=aws, switches=context.switches)
+        context = Context(fork=context.fork, run=context.run, aws=aws, switches=context.switches)
         try:
-            self.plugin = self.step.plugin(self.step.settings, self.context)
+            self.plugin = self.step.plugin(self.step.settings, context)
         except ValueError as error:
             problems.add(self.place, self.step.path, str(error))
         except Exception as error:  # noqa: BLE001  # a stranger's plugin may raise anything; the other problems must still be shown

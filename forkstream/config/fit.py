@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import combinations
 
+import msgspec
+
 from forkstream.config.draft import Draft, Part
 from forkstream.config.problem import Problems
 from forkstream.formats import FormatName
@@ -117,15 +119,17 @@ def _encrypts(part: Part) -> bool:
 
 
 def _same_queue(one: Part, other: Part) -> bool:
-    """Whether two sources are one: by their ``identity`` if they tell one, else by their settings."""
+    """Whether two sources are one: by their ``identity`` if they have one, else by their settings and AWS's.
+
+    A source without a required setting names nothing outside of itself that two forks could share.
+    """
     if one.step.plugin is not other.step.plugin or not one.plugin or not other.plugin:
         return False
     mine, theirs = getattr(one.plugin, "identity", None), getattr(other.plugin, "identity", None)
     if mine is not None and theirs is not None:
         return bool(mine == theirs)
-    return (
-        one.step.settings == other.step.settings
-        and one.context is not None
-        and other.context is not None
-        and one.context.aws == other.context.aws
+    names_something = any(field.required for field in msgspec.structs.fields(one.step.plugin.settings_type()))
+    return names_something and (one.step.settings, one.plugin.context.aws) == (
+        other.step.settings,
+        other.plugin.context.aws,
     )

@@ -1,0 +1,82 @@
+"""The table of commands, each imported only when it is called: ``forkstream --help`` has to be there at once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class Entry(NamedTuple):
+    """One command: ``target`` is a function with typer's annotations, or a :class:`typer.Typer` with commands of its own."""
+
+    target: str
+    help: str
+
+
+COMMANDS = {
+    "check": Entry("forkstream.cli.check:check", "Check a config, and on request everything that it names."),
+    "plugins": Entry("forkstream.cli.plugins:app", "Show what is installed, and what each plugin can be told."),
+}
+"""Every command by name, in the order in which ``--help`` shows them."""
+
+
+def command() -> TyperGroup:
+    """Build the ``forkstream`` command."""
+    # plain, since rich takes longer to import than all the rest; a command's own help is rich
+    app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.callback()(forkstream)
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)  # noqa: S101  # what an app with a callback is
+    return group
+
+
+class Commands(TyperGroup):
+    """Shows commands from the table alone, and imports one when it is run."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=entry.help) for name, entry in COMMANDS.items()}
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # the overridden method's
+        """Name the commands in the table's order."""
+        return list(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the command that is called."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name and found else found, rest
+
+
+def load(name: str) -> Any:
+    """Import a command."""
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    target = getattr(import_module(module), attribute)
+    if not isinstance(target, typer.Typer):
+        app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        app.command(name)(target)
+        target = app
+    loaded = typer.main.get_command(target)
+    loaded.name = name
+    return loaded
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415  # see COMMANDS: nobody else waits for it
+
+        print(f"forkstream {version('forkstream')}")
+        raise typer.Exit
+
+
+def forkstream(
+    version: Annotated[  # its callback does what it asks for
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Events from a queue, through your plugins, into every sink safely.
+
+    FORKSTREAM_DEBUG=1 shows an unexpected error whole.
+    """
