@@ -112,6 +112,7 @@ _parts = st.lists(st.text(":%3A25", min_size=1, max_size=4), min_size=2, max_siz
 
 @given(_parts, _parts)
 @example(["%3A", "a"], [":", "a"])
+@example(["a:b", "c"], ["a", "b:c"])
 def test_different_ids_never_join_into_one(one: list[str], other: list[str]) -> None:
     config = IndexConfig(name="orders", id=("a", "b"))
     joined = [target(config, event(a=a, b=b)).id for a, b in (one, other)]
