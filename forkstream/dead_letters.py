@@ -63,14 +63,18 @@ class DeadLetters:
         """No more letters: ``run`` returns once those taken are written."""
         self._dead_send.close()
 
+    def end(self) -> None:
+        """Let go of letters that nobody will write: their events come again."""
+        self._dead_send.close()
+        self._dead.close()
+
     async def run(self) -> None:
         """Write letters until ``close``."""
-        async with self._dead:
-            async for first in self._dead:
-                dead = [*first]
-                while len(dead) < MAX_LETTERS and self._dead.statistics().current_buffer_used:
-                    dead += self._dead.receive_nowait()
-                await self._write(dead)
+        async for first in self._dead:
+            dead = [*first]
+            while len(dead) < MAX_LETTERS and self._dead.statistics().current_buffer_used:
+                dead += self._dead.receive_nowait()
+            await self._write(dead)
 
     async def _write(self, dead: list[Held]) -> None:
         batches: dict[str, Batch] = {}

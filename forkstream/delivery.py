@@ -24,44 +24,55 @@ class _Delivery:
         self._to = to
         self._partition = batch.partition
         self._segments = [batch.held]
-        self._suspects: list[Accused] = []
+        self._early: list[Accused] = []  # accused while nothing had gone through
+        self._guilty: list[Accused] = []
         self._proven = False  # has anything of this batch gone through?
         self._failed_groups: set[str | None] = set()
 
     async def run(self) -> None:
         while self._segments:
             held = self._in_order(self._segments.pop())
-            if not held:
-                continue
-            trial = Trial(held, self._partition, self._to)
-            error = await trial.run()
-            self._proven |= trial.wrote
-            self._failed_groups |= trial.failed_groups
-            if error and len(held) > 1:
-                middle = len(held) // 2
-                self._segments += [held[middle:], held[:middle]]
-            elif error:
-                self._suspect(held[0], error)
+            if held:
+                await self._try(held)
+        if self._early and self._proven:
+            # accused before anything went through: the destination may have been mended since, so hear it again
+            early, self._early = self._early, []
+            await self._try([one.held for one in early])
         self._convict()
 
-    def _suspect(self, held: Held, error: DeliveryError) -> None:
-        self._suspects.append(Accused(held, error.code, error.detail))
-        self._failed_groups.add(held.event.group)
-        if len(self._suspects) > 1 and not self._proven:
+    async def _try(self, held: list[Held]) -> None:
+        trial = Trial(held, self._partition, self._to)
+        error = await trial.run()
+        self._proven |= trial.wrote
+        self._failed_groups |= trial.failed_groups
+        left = trial.left
+        if error and len(left) > 1:
+            middle = len(left) // 2
+            self._segments += [left[middle:], left[:middle]]
+        elif error:
+            self._suspect(Accused(left[0], error.code, error.detail), error)
+
+    def _suspect(self, accused: Accused, error: DeliveryError) -> None:
+        self._failed_groups.add(accused.held.event.group)
+        if self._proven:
+            self._guilty.append(accused)
+            return
+        self._early.append(accused)
+        if len(self._early) > 1:
             self._doubt(error)
 
     def _convict(self) -> None:
-        if not self._suspects:
-            return
-        if self._proven or self._to.gate.accuse():
-            self._to.bury(self._suspects)
-        else:
-            self._doubt(PermanentError(self._suspects[0].code, self._suspects[0].detail))
+        if self._early and not self._to.gate.accuse():
+            self._doubt(PermanentError(self._early[0].code, self._early[0].detail))
+        self._guilty += self._early
+        if self._guilty:
+            self._to.bury(self._guilty)
 
     def _doubt(self, error: DeliveryError) -> None:
+        """Nothing goes through and two fail: that is the plugin or the destination, so nobody is blamed."""
         self._to.gate.halt(error)
-        self._to.landing.again([one.held for one in self._suspects], error.code)
-        self._suspects = []
+        self._to.landing.again([one.held for one in self._early], error.code)
+        self._early = []
 
     def _in_order(self, held: list[Held]) -> list[Held]:
         """Leave out what must not overtake an earlier event of its group: it comes again, behind that one."""

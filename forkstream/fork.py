@@ -28,7 +28,7 @@ from forkstream.dead_letters import DeadLetters
 from forkstream.delivery import deliver
 from forkstream.destination import Accused, Destination, RetryPolicy
 from forkstream.errors import DeliveryError, TransientError, UnavailableError, as_delivery_error
-from forkstream.gate import Gate, State
+from forkstream.gate import Gate, State, Trouble
 from forkstream.intake import Intake
 from forkstream.ports import EventSink, ObjectSink, ObjectStage, Plugin, Source
 from forkstream.settings import Settings
@@ -118,12 +118,26 @@ class Fork:
             gate=self.gate,
             retry=flow.retry,
             landing=self,
-            on_failure=partial(meter.failed, "sink"),
+            on_failure=self._attempt_failed,
             ordered=flow.source.ordered,
         )
         self.writing = 0
         self.progressed_at = anyio.current_time()
+        self.flowing = False
         self.ended = False
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why this fork isn't open: its destination first, then its source."""
+        return self.gate.trouble or self.intake.origin.trouble
+
+    def stalled(self, patience: float) -> bool:
+        """Tell whether nothing moves although nothing is declared that would explain it: a restart might mend that."""
+        if not self.flowing or self.trouble or self.gate.paused or self.gate.draining:
+            return False
+        waits = self.flow.retry.write_timeout if self.writing else self.flow.poll_wait
+        last = max(self.progressed_at, self.intake.polled_at)
+        return anyio.current_time() - last > waits + patience
 
     async def run(self) -> None:
         """Open the plugins, let events flow until ``drain``, close the plugins. Raises only for a bug of the runtime."""
@@ -133,9 +147,11 @@ class Fork:
                 for plugin in self.flow.plugins:
                     await self._open(plugin, plugins)
                 if not self.gate.draining:
+                    self.flowing = True
                     await self._flow()
         finally:
-            self.ended = True
+            self.flowing, self.ended = False, True
+            self._end_queues()
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + RELEASE_SECONDS):
                 await self._release()
             with anyio.CancelScope(shield=True, deadline=anyio.current_time() + CLOSE_SECONDS):
@@ -256,6 +272,10 @@ class Fork:
         else:
             self.dead_letters.bury([Accused(held, error.code, error.detail)], stopped.step)
 
+    def _attempt_failed(self, error: DeliveryError, events: int) -> None:
+        self.progressed_at = anyio.current_time()  # backing off is a reason to wait, not a stall
+        self.meter.failed("sink", error, events)
+
     def _source_trouble(self, error: DeliveryError) -> None:
         self.meter.failed("settlement", error, 1)
 
@@ -272,6 +292,13 @@ class Fork:
             else:
                 break
         self.gate.succeeded()
+
+    def _end_queues(self) -> None:
+        self._ready_send.close()
+        self._ready.close()
+        self.settlement.end()
+        if self.dead_letters:
+            self.dead_letters.end()
 
     async def _release(self) -> None:
         """Show again at once what has no outcome; otherwise it would stay hidden until its visibility runs out."""

@@ -52,6 +52,8 @@ class Gate:
         self._backoff = Backoff(*self.BACKOFF)
         self._next_try = 0.0
         self._accused_alone = 0
+        self.failed_probes = 0
+        self.succeeded_at = float("-inf")
         self._dead = DeadRatio(max_dead_ratio, self.DEAD_MINIMUM)
 
     @property
@@ -82,12 +84,18 @@ class Gate:
         """The destination or the source cannot be used: receive nothing until a try succeeds."""
         self._begin(State.HALTED, error.code, error.detail)
 
-    def probe(self, code: str) -> None:
-        """An outage outlasted the retries: receive one event at a time until a write succeeds."""
+    def probe(self, code: str, *, failed: bool = False) -> None:
+        """An outage outlasted the retries: receive one event at a time until a write succeeds.
+
+        ``failed`` says that the event given up on was such a probe already.
+        """
+        self.failed_probes += failed
         self._begin(State.PROBING, code, "")
 
     def succeeded(self) -> None:
         """Something was written (or received, after a trouble of the source): all is well."""
+        self.succeeded_at = anyio.current_time()
+        self.failed_probes = 0
         self._accused_alone = 0
         if self.trouble:
             self.trouble = None
@@ -128,6 +136,11 @@ class Gate:
         while not self.draining and (self.paused or self.state is State.HALTED):
             await self._changed.wait()
         return not self.draining
+
+    async def no_trouble(self) -> None:
+        """Wait while there is trouble, until the fork drains."""
+        while self.troubled and not self.draining:
+            await self._changed.wait()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

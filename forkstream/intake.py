@@ -68,6 +68,11 @@ class Intake:
         """How many receives may be under way; an ordered source is asked one at a time."""
         return 1 if self._source.ordered else self.POLLERS
 
+    @property
+    def open_batches(self) -> int:
+        """How many batches are being gathered."""
+        return self._batcher.open
+
     async def poll(self, number: int) -> None:
         """Receive until the fork drains. Poller 0 always does, the others while receives come back full."""
         backoff = Backoff(first=0.5)
@@ -135,8 +140,12 @@ class Intake:
             return 0
         if self._gate.state is State.OPEN:
             return self._source.max_receive
-        if number or self._budget.events:  # what is held is a probe itself
-            await anyio.sleep(0.2)
+        if number:
+            await self._gate.no_trouble()
+            return 0
+        if self._budget.events:  # what is held is a probe itself
+            with anyio.move_on_after(1.0):
+                await self._gate.no_trouble()
             return 0
         await self._gate.pause_between_probes()
         return 1

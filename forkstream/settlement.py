@@ -72,9 +72,14 @@ class Settlement:
         """No more decisions: ``run`` returns once all are applied."""
         self._decisions.close()
 
+    def end(self) -> None:
+        """Let go of decisions that nobody will apply: their events come again."""
+        self._decisions.close()
+        self._decided.close()
+
     async def run(self) -> None:
         """Apply decisions until ``close``, then what is left of them."""
-        async with self._decided, anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
             async for first in self._decided:
                 await anyio.sleep(self.LINGER)
                 groups: dict[int | None, list[Held]] = {first.delay: [*first.held]}

@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from forkstream.demo.embedded_aws import EmbeddedAws, embedded_aws
+
+# time limits are pytest's: shared machines are slow now and then
+settings.register_profile("forkstream", deadline=None, print_blob=True)
+settings.load_profile("forkstream")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,139 @@
+"""What tests of the flow are made of: a fork with a source in memory, stages and sinks that follow a script."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from forkstream import (
+    BatchDefaults,
+    Context,
+    Drop,
+    Event,
+    EventSink,
+    EventStage,
+    Failure,
+    Settings,
+)
+from forkstream.batcher import Limits
+from forkstream.chain import Step
+from forkstream.destination import RetryPolicy
+from forkstream.fork import DeadLetterOutlet, Flow, Fork, Outlet
+from forkstream.formats import Format
+from forkstream.sources.memory import MemoryConfig, MemorySource
+from forkstream.telemetry import Meter, Metrics
+
+CONTEXT = Context(fork="test")
+Script = Callable[[Sequence[Event], int], Awaitable[Collection[Failure]]]
+
+
+def events(count: int, *, start: int = 0, groups: int = 0, size: int = 0) -> list[Event]:
+    """Events named "0", "1", …; in ``groups`` groups, dealt in turn; with bodies of at least ``size`` bytes."""
+    return [
+        Event(
+            b'{"n":%d,"fill":"%s"}' % (number, b"x" * size),
+            id=str(number),
+            group=f"g{number % groups}" if groups else None,
+        )
+        for number in range(start, start + count)
+    ]
+
+
+class ScriptedSink(EventSink[Settings]):
+    """Calls ``script(events, call)`` for each write; what it doesn't name as failed goes into ``written``, in order."""
+
+    batch_defaults = BatchDefaults()
+
+    def __init__(self, script: Script | None = None, *, ordered: bool = True) -> None:
+        super().__init__(Settings(), CONTEXT)
+        self.ordered = ordered
+        self.script = script
+        self.calls = 0
+        self.batches: list[list[str]] = []
+        self.written: list[str] = []
+        self.events: list[Event] = []
+        self.partitions: Callable[[Event], str] = lambda _: ""
+        self.healthy = True
+
+    def partition(self, event: Event) -> str:
+        return self.partitions(event)
+
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        self.calls += 1
+        self.batches.append([event.id for event in events])
+        failures: Collection[Failure] = ()
+        if self.script:
+            failures = await self.script(events, self.calls)
+        failed = {failure.event for failure in failures}
+        self.events += [event for event in events if event not in failed]
+        self.written += [event.id for event in events if event not in failed]
+        return failures
+
+
+class ScriptedStage(EventStage[Settings]):
+    """Calls ``script`` for each event."""
+
+    def __init__(self, script: Callable[[Event], Event | Drop], *, sanitizes: bool = False) -> None:
+        super().__init__(Settings(), CONTEXT)
+        self.script = script
+        self.sanitizes = sanitizes  # type: ignore[misc]  # a constant of real stages, a choice of this one
+
+    def __call__(self, event: Event) -> Event | Drop:
+        return self.script(event)
+
+
+def memory_source(put: Iterable[Event] = (), *, ordered: bool = False) -> MemorySource:
+    """A source in memory that holds these events."""
+    source = MemorySource(MemoryConfig(ordered=ordered), CONTEXT)
+    source.put(put)
+    return source
+
+
+def fork_of(
+    source: MemorySource,
+    sink: EventSink[Any],
+    *,
+    stages: Sequence[EventStage[Any]] = (),
+    dead_letters: EventSink[Any] | None = None,
+    max_events: int = 10,
+    max_bytes: int = 2**20,
+    max_age: float = 1.0,
+    max_open: int = 100,
+    include_unsanitised: bool = False,
+    **flow: Any,
+) -> Fork:
+    """A fork with small batches; build it inside the running loop."""
+    render = Format().render
+    return Fork(
+        Flow(
+            name="test",
+            source=source,
+            steps=[Step(f"stages[{n}].scripted", stage) for n, stage in enumerate(stages)],
+            outlet=Outlet(sink=sink, render=render),
+            dead_letters=DeadLetterOutlet(sink=dead_letters, render=render, include_unsanitised=include_unsanitised)
+            if dead_letters
+            else None,
+            limits=Limits(max_events=max_events, max_bytes=max_bytes, max_age=max_age, max_open=max_open),
+            **{"retry": RetryPolicy(), **flow},
+        ),
+        Meter(Metrics(), "test"),
+    )
+
+
+async def until(condition: Callable[[], object], limit: float = 3600.0) -> None:
+    """Wait for a condition, in seconds of the loop's clock; fails the test when the limit is over."""
+    with anyio.fail_after(limit):
+        while not condition():
+            await anyio.sleep(0.5)
+
+
+@asynccontextmanager
+async def running(fork: Fork, *, drain_within: float = 3600.0):  # type: ignore[no-untyped-def]
+    """Run a fork for the block, then drain it."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fork.run)
+        yield fork
+        fork.drain(anyio.current_time() + drain_within)

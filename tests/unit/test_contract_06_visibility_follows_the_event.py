@@ -1,0 +1,92 @@
+"""Contract 6: events stay hidden from other consumers until they are settled, however long their batch takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import anyio
+
+from forkstream import Event, Failure, TransientError
+from forkstream.destination import RetryPolicy
+from forkstream.testing.clock import run_on_fake_clock
+from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
+
+
+def test_a_receive_hides_for_the_batchs_age_and_the_write_but_never_for_long() -> None:
+    async def main() -> None:
+        short = fork_of(memory_source(), ScriptedSink(), max_age=30, retry=RetryPolicy(write_timeout=60))
+        long = fork_of(memory_source(), ScriptedSink(), max_age=900, retry=RetryPolicy(write_timeout=60))
+        assert short.custody.hold == 90
+        assert long.custody.hold == 300
+        for fork in (short, long):
+            fork.drain()
+            await fork.run()
+
+    run_on_fake_clock(main)
+
+
+def test_an_event_that_waits_for_its_batch_is_received_once() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(25)), ScriptedSink()
+        async with running(fork_of(source, sink, max_events=1000, max_age=2 * 3600)):
+            await until(lambda: not source.waiting, 3 * 3600)
+        assert Counter(sink.written) == Counter(map(str, range(25)))
+        assert {event.receive_count for event in sink.events} == {1}
+
+    run_on_fake_clock(main)
+
+
+def test_an_event_in_a_long_retry_is_received_once() -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        if anyio.current_time() < 6000:
+            raise TransientError("busy")
+        return ()
+
+    async def main() -> None:
+        source, sink = memory_source(events(10)), ScriptedSink(script)
+        async with running(fork_of(source, sink, retry=RetryPolicy(max_elapsed=7200))):
+            await until(lambda: not source.waiting, 9000)
+        assert {event.receive_count for event in sink.events} == {1}
+
+    run_on_fake_clock(main)
+
+
+def test_half_of_the_visibility_is_left_when_it_is_extended() -> None:
+    async def main() -> None:
+        source = memory_source(events(10))
+        extended_at: list[float] = []
+        hold = source.hold
+
+        async def noted(receipts: Sequence[object], seconds: float) -> object:
+            extended_at.append(anyio.current_time())
+            return await hold(receipts, seconds)  # type: ignore[arg-type]
+
+        source.hold = noted  # type: ignore[method-assign,assignment]
+        fork = fork_of(source, ScriptedSink(), max_events=1000, max_age=1000, retry=RetryPolicy(write_timeout=60))
+        async with running(fork):
+            await until(lambda: not source.waiting, 2000)
+        gaps = [later - sooner for sooner, later in zip([0.0, *extended_at], extended_at, strict=False)]
+        assert len(gaps) == 6
+        assert all(140 <= gap <= 160 for gap in gaps)
+
+    run_on_fake_clock(main)
+
+
+def test_a_failed_extension_is_tried_again_while_there_is_time() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(10)), ScriptedSink()
+        hold, calls = source.hold, Counter[str]()
+
+        async def shaky(receipts: Sequence[object], seconds: float) -> object:
+            calls["hold"] += 1
+            if calls["hold"] % 20:
+                raise TransientError("throttled")
+            return await hold(receipts, seconds)  # type: ignore[arg-type]
+
+        source.hold = shaky  # type: ignore[method-assign,assignment]
+        async with running(fork_of(source, sink, max_events=1000, max_age=1000)):
+            await until(lambda: not source.waiting, 2000)
+        assert {event.receive_count for event in sink.events} == {1}
+
+    run_on_fake_clock(main)

@@ -1,0 +1,109 @@
+"""Contract 11: one batch under way per group, nothing overtakes within a group, and a group's last events don't wait."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+import anyio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forkstream import Event, Failure, PermanentError, TransientError
+from forkstream.destination import RetryPolicy
+from forkstream.testing.clock import run_on_fake_clock
+from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until
+
+
+def assert_in_order(written: Sequence[str], groups: int) -> None:
+    """First writings of each group come in the order of sending."""
+    by_group: dict[int, list[int]] = defaultdict(list)
+    for number in map(int, dict.fromkeys(written)):
+        by_group[number % groups].append(number)
+    for numbers in by_group.values():
+        assert numbers == sorted(numbers)
+
+
+@settings(max_examples=60)
+@given(
+    answers=st.lists(st.sampled_from(["ok", "transient", "permanent", "partial", "dead"]), max_size=20),
+    groups=st.integers(1, 5),
+    max_events=st.integers(1, 30),
+    partitions=st.integers(1, 3),
+)
+def test_order_survives_failures(answers: list[str], groups: int, max_events: int, partitions: int) -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        await anyio.sleep(0.3)
+        answer = answers[call - 1] if call <= len(answers) else "ok"
+        if answer == "transient":
+            raise TransientError("busy")
+        if answer == "permanent":
+            raise PermanentError("bad")
+        if answer in {"partial", "dead"}:
+            # an ordered sink names the later events of a failed one's group too
+            first = batch[0]
+            fail = Failure.transient if answer == "partial" else Failure.permanent
+            behind = [Failure.transient(event, "behind") for event in batch[1:] if event.group == first.group]
+            return [fail(first, "bad"), *behind]
+        return ()
+
+    async def main() -> None:
+        source, sink, letters = (
+            memory_source(events(60, groups=groups), ordered=True),
+            ScriptedSink(script),
+            ScriptedSink(),
+        )
+        sink.partitions = lambda event: str(int(event.id) % partitions)
+        fork = fork_of(
+            source,
+            sink,
+            dead_letters=letters,
+            max_events=max_events,
+            retry=RetryPolicy(max_elapsed=1),
+            max_dead_ratio=1.0,
+        )
+        async with running(fork):
+            await until(lambda: not source.waiting, 86400)
+        assert_in_order(sink.written, groups)
+        assert {*sink.written, *(event.id for event in letters.events)} == {str(n) for n in range(60)}
+
+    run_on_fake_clock(main)
+
+
+def test_an_event_that_a_stage_fails_holds_back_those_behind_it() -> None:
+    failing = {"3"}
+
+    def stage(event: Event) -> Event:
+        if event.id in failing:
+            raise TransientError("not_yet")
+        return event
+
+    async def main() -> None:
+        source, sink = memory_source(events(10, groups=2), ordered=True), ScriptedSink()
+        async with running(fork_of(source, sink, stages=[ScriptedStage(stage)])):
+            await until(lambda: len(sink.written) == 6)
+            await anyio.sleep(60)
+            assert set(sink.written) == {"0", "2", "4", "6", "8", "1"}
+            failing.clear()
+            await until(lambda: not source.waiting)
+        assert_in_order(sink.written, 2)
+
+    run_on_fake_clock(main)
+
+
+def test_a_receive_that_is_not_full_closes_the_open_batches() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(4, groups=1), ordered=True), ScriptedSink()
+        async with running(fork_of(source, sink, max_events=1000, max_age=3600)):
+            await until(lambda: not source.waiting, 30)
+
+    run_on_fake_clock(main)
+
+
+def test_a_full_receive_doesnt_wait_for_the_batchs_age_either() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(10, groups=1), ordered=True), ScriptedSink()
+        async with running(fork_of(source, sink, max_events=1000, max_age=3600)):
+            await until(lambda: not source.waiting, 30)
+
+    run_on_fake_clock(main)
