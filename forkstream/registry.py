@@ -100,7 +100,9 @@ class Registry:
             raise PluginError(self._unknown(kind, name))
         if len(found) > 1:
             origins = " and by ".join(offer.origin for offer in found)
-            raise PluginError(f"{kind.value} {name!r} is offered by {origins}: uninstall all but one of them")
+            raise PluginError(
+                f"{kind.value} {name!r} is offered by {origins}: only one of them can be there, so uninstall or rename the others"
+            )
         return self.load(found[0])
 
     def load(self, offer: Offer) -> type[Plugin[Settings]]:

@@ -43,7 +43,7 @@ class Quantity:
             if count >= 1 and count.is_integer():
                 return f"{int(count)}{unit}"
         if value == 0:
-            return f"0{cls.example.lstrip('0123456789')}"
+            return f"0{next(unit for unit, factor in cls.units.items() if factor == 1)}"
         unit, factor = min(cls.units.items(), key=lambda item: item[1])
         return f"{value / factor:.12g}{unit}"
 

@@ -17,6 +17,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
+    "run": Entry("forkstream.cli.run:run", "Run the forks of a config until it is told to stop."),
     "check": Entry("forkstream.cli.check:check", "Check a config, and on request everything that it names."),
     "plugins": Entry("forkstream.cli.plugins:app", "Show what is installed, and what each plugin can be told."),
 }

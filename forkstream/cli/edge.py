@@ -40,7 +40,6 @@ def _lines(error: BaseException) -> Iterator[str]:
     match error:
         case ConfigError(problems=problems):
             yield from problems
-            yield f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         case UnavailableError():
             yield f"unavailable: {error.code}{f' ({error.detail})' if error.detail else ''}"
         case DeliveryError():

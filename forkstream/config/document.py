@@ -70,7 +70,7 @@ async def _from_s3(location: str) -> bytes:
     if not bucket or not key:
         raise ConfigError([f"{location}: expected s3://bucket/key"])
     async with AwsSession(AwsSettings()).client("s3") as s3:
-        with translating("reading the config", location):
+        with translating("s3:GetObject", location):
             answer = await s3.get_object(Bucket=bucket, Key=key)
             return await answer["Body"].read()
 
@@ -83,6 +83,6 @@ async def _from_ssm(location: str) -> bytes:
     if not name.startswith("/"):
         raise ConfigError([f"{location}: expected ssm:/name"])
     async with AwsSession(AwsSettings()).client("ssm") as ssm:
-        with translating("reading the config", location):
+        with translating("ssm:GetParameter", location):
             answer = await ssm.get_parameter(Name=name, WithDecryption=True)
             return answer["Parameter"]["Value"].encode()

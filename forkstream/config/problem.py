@@ -68,7 +68,7 @@ class Problems:
 
     def sorted(self) -> list[Problem]:
         """Every problem once, by its place in the file, with every secret masked."""
-        return sorted({self._masked(problem) for problem in self._found}, key=_place_in_order)
+        return sorted(dict.fromkeys(map(self._masked, self._found)), key=_place_in_order)
 
     def _masked(self, problem: Problem) -> Problem:
         message = problem.message

@@ -65,7 +65,10 @@ def parse(text: str, file: str, problems: Problems, *, at: Place | None = None) 
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-        problems.add(at or place, "", f"not YAML: {', '.join(part for part in (error.context, error.problem) if part)}")
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        variable = mark is not None and text[max(mark.index - 1, 0) : mark.index + 1] == "${"
+        quotes = '; within {…} and […] a variable needs quotes: "${NAME}"' if variable else ""
+        problems.add(at or place, "", f"not YAML: {said}{quotes}")
     except yaml.reader.ReaderError as error:
         problems.add(at or Place(file), "", f"not YAML: {error.reason} at character {error.position}")
     except RecursionError:

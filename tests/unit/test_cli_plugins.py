@@ -1,0 +1,133 @@
+"""What ``forkstream plugins`` shows of what is installed and of what a file brings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli_kit import run
+
+WEBHOOK = '''
+from __future__ import annotations
+from collections.abc import Collection, Sequence
+from typing import Annotated, Literal
+from msgspec import Meta, field
+from forkstream import Duration, Event, EventSink, Failure, Secret, Settings, Size
+
+class Retry(Settings):
+    """How often it is tried."""
+    limit: Annotated[Size, Meta(description="size of a request", ge=1024)] = Size(5 * 2**20)
+
+class WebhookConfig(Settings):
+    url: Annotated[str, Meta(description="where to")]
+    wait: Duration = Duration(90)
+    token: Secret = Secret("hunter2")
+    verb: Literal["POST", "PUT"] = "POST"
+    headers: dict[str, str] = field(default_factory=dict)
+    retry: Retry = Retry()
+    log: bool | Retry = False
+
+class Webhook(EventSink[WebhookConfig]):
+    """POST each batch.
+
+    As NDJSON.
+    """
+
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        return []
+'''
+
+ABOUT = """\
+webhook (sink, EventSink) of webhook.py
+
+POST each batch.
+
+As NDJSON.
+
+  url: text (required)
+    where to
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__URL
+
+  wait: a number with a unit (ms, s, m, h, d), such as 60s (default 90s)
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__WAIT
+
+  token: text (default ********)
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__TOKEN
+
+  verb: one of POST, PUT (default POST)
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__VERB
+
+  headers: a mapping of names to text (default {})
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__HEADERS
+
+  retry.limit: a number with a unit (B, KiB, MiB, GiB, KB, MB, GB) of at least 1KiB, such as 5MiB (default 5MiB)
+    size of a request
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__RETRY__LIMIT
+
+  log: true or false or settings (limit) (default false)
+    How often it is tried.
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__LOG
+
+  log.limit: a number with a unit (B, KiB, MiB, GiB, KB, MB, GB) of at least 1KiB, such as 5MiB (default 5MiB)
+    size of a request
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__LOG__LIMIT
+
+"""
+
+
+@pytest.fixture(autouse=True)
+def webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("webhook.py").write_text(WEBHOOK)
+
+
+def test_the_list_names_every_plugin_with_its_port_and_where_it_comes_from(capsys: pytest.CaptureFixture[str]):
+    assert run("plugins", "list", "--plugin", "webhook.py", "--json") in (0, 1)
+    rows = json.loads(capsys.readouterr().out)
+    webhook = next(row for row in rows if row["name"] == "webhook")
+    assert webhook == {
+        "name": "webhook",
+        "kind": "sink",
+        "port": "EventSink",
+        "distribution": "webhook.py",
+        "version": "",
+        "problem": "",
+    }
+    built_in = {(row["kind"], row["name"]): row for row in rows if row["distribution"] == "forkstream"}
+    assert {("source", "sqs"), ("sink", "sqs"), ("stage", "sanitize"), ("stage", "compress")} <= built_in.keys()
+    assert not [row for row in built_in.values() if row["problem"]]
+
+
+def test_the_list_is_a_table_for_a_person(capsys: pytest.CaptureFixture[str]):
+    run("plugins", "list", "--plugin", "webhook.py")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["name", "kind", "port", "distribution", "version", "state"]
+    assert ["webhook", "sink", "EventSink", "webhook.py", "ok"] in [line.split() for line in lines]
+
+
+def test_what_cannot_be_loaded_is_listed_with_the_reason(capsys: pytest.CaptureFixture[str]):
+    Path("file.py").write_text(WEBHOOK.replace("class Webhook(", "class File("))
+    assert run("plugins", "list", "--plugin", "file.py", "--json") == 1
+    problems = [row["problem"] for row in json.loads(capsys.readouterr().out) if row["problem"]]
+    assert len(problems) == 2
+    assert problems[0].startswith("sink 'file' is offered by file.py and by forkstream ")
+
+
+def test_about_explains_each_setting_with_its_default_and_variable(capsys: pytest.CaptureFixture[str]):
+    assert run("plugins", "about", "webhook", "--plugin", "webhook.py") == 0
+    assert capsys.readouterr().out == ABOUT
+
+
+def test_about_shows_each_kind_of_a_name_or_the_one_that_is_asked_for(capsys: pytest.CaptureFixture[str]):
+    assert run("plugins", "about", "sqs", "--json") == 0
+    assert [each["kind"] for each in json.loads(capsys.readouterr().out)] == ["source", "sink"]
+    assert run("plugins", "about", "sqs", "--kind", "source", "--json") == 0
+    (source,) = json.loads(capsys.readouterr().out)
+    assert source["settings"][0]["variable"] == "FORKSTREAM_FORKS__<FORK>__SOURCE__SQS__QUEUE"
+
+
+def test_about_an_unknown_plugin_points_to_the_nearest(capsys: pytest.CaptureFixture[str]):
+    assert run("plugins", "about", "webhok", "--plugin", "webhook.py") == 2
+    assert capsys.readouterr().err == "no plugin is called 'webhok', did you mean webhook?\n"
