@@ -43,6 +43,9 @@ RELEASE_SECONDS = 2.0
 CLOSE_SECONDS = 2.0
 """How long its plugins may take to close."""
 
+MAX_DEAD_RATIO = 0.1
+"""The share of dead events within a minute beyond which a fork doubts itself, where the config says nothing."""
+
 
 class Outlet(msgspec.Struct, frozen=True, kw_only=True):
     """A sink with all that is between events and it. ``render`` and ``suffix`` matter to object sinks alone."""
@@ -72,7 +75,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 4
     max_held_events: int = 20_000
     max_held_bytes: int = 64 * 2**20
-    max_dead_ratio: float = 0.1
+    max_dead_ratio: float = MAX_DEAD_RATIO
     paused: bool = False
     poll_wait: float = 20.0
 

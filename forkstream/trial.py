@@ -137,7 +137,7 @@ class Trial:
         patience = self._to.retry.max_elapsed
         if not self._is_probe or self._to.retry.then_dead:
             return patience
-        return max(patience, MIN_PROBE_PATIENCE) * 2 ** min(self._to.gate.failed_probes, 10)
+        return max(patience, MIN_PROBE_PATIENCE) * 2.0 ** min(self._to.gate.failed_probes, 10)
 
     def _give_up(self, error: DeliveryError) -> None:
         """These events come again, later each time; if nothing went through at all, the fork receives one at a time."""

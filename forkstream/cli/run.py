@@ -77,6 +77,6 @@ def _stop_timeout() -> float:
         seconds = float(text.removesuffix("s"))
     except ValueError:
         seconds = 0.0
-    if not 1 <= seconds <= 86400:  # noqa: PLR2004  # a day
+    if not 1 <= seconds <= 86400:
         raise CommandError(f"$FORKSTREAM_STOP_TIMEOUT: expected 1 to 86400 seconds such as 30, found {text!r}")
     return seconds

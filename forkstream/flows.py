@@ -1,0 +1,57 @@
+"""From a plan, which a config describes, to the flow that a fork runs."""
+
+from __future__ import annotations
+
+from forkstream.batcher import Limits
+from forkstream.chain import Step
+from forkstream.config.plan import Plan
+from forkstream.destination import RetryPolicy
+from forkstream.fork import MAX_DEAD_RATIO, DeadLetterOutlet, Flow, Outlet
+from forkstream.formats import Format
+
+
+def flow_of(plan: Plan, *, poll_wait: float = 20.0) -> Flow:
+    """Build a fork's flow; a batch limit that the config leaves out is the one that suits the sink."""
+    settings = plan.settings
+    return Flow(
+        name=plan.name,
+        source=plan.source,
+        steps=[Step(plan.step(stage), stage) for stage in plan.chain],
+        outlet=Outlet(sink=plan.sink, render=plan.format.render, suffix=plan.format.suffix, stages=plan.object_stages),
+        dead_letters=_dead_letters(plan),
+        limits=_limits(plan),
+        retry=RetryPolicy(
+            write_timeout=settings.write_timeout,
+            max_elapsed=settings.retry.max_elapsed,
+            then_dead=settings.retry.then == "dead",
+        ),
+        concurrency=settings.concurrency,
+        max_held_events=settings.budget.max_events,
+        max_held_bytes=settings.budget.max_bytes,
+        max_dead_ratio=plan.dead_letter.max_ratio if plan.dead_letter else MAX_DEAD_RATIO,
+        paused=settings.paused,
+        poll_wait=poll_wait,
+    )
+
+
+def _limits(plan: Plan) -> Limits:
+    batch, suits = plan.settings.batch, plan.sink.batch_defaults
+    return Limits(
+        max_events=suits.max_events if batch.max_events is None else batch.max_events,
+        max_bytes=suits.max_bytes if batch.max_bytes is None else batch.max_bytes,
+        max_age=suits.max_age if batch.max_age is None else batch.max_age,
+        max_open=batch.max_open,
+    )
+
+
+def _dead_letters(plan: Plan) -> DeadLetterOutlet | None:
+    if plan.dead_letter is None:
+        return None
+    letters = Format()  # one letter a line, whatever the format of the events
+    return DeadLetterOutlet(
+        sink=plan.dead_letter.sink,
+        render=letters.render,
+        suffix=letters.suffix,
+        stages=plan.dead_letter.object_stages,
+        include_unsanitised=plan.dead_letter.include_unsanitised,
+    )
