@@ -18,10 +18,10 @@ from forkstream import (
     Failure,
     Settings,
 )
-from forkstream.batcher import Limits
-from forkstream.chain import Step
-from forkstream.destination import RetryPolicy
-from forkstream.fork import DeadLetterOutlet, Flow, Fork, Outlet
+from forkstream.flow.batcher import Limits
+from forkstream.flow.chain import Step
+from forkstream.flow.destination import RetryPolicy
+from forkstream.flow.fork import DeadLetterOutlet, Flow, Fork, Outlet
 from forkstream.formats import Format
 from forkstream.sources.memory import MemoryConfig, MemorySource
 from forkstream.telemetry import Meter, Metrics

@@ -14,7 +14,7 @@ from forkstream.cli.options import ConfigArgument, ForkOption, PluginOption
 from forkstream.config.loading import Config, load_config
 from forkstream.control import control_of
 from forkstream.errors import CommandError
-from forkstream.flows import flow_of
+from forkstream.assembly import flow_of
 from forkstream.logs import configure_logs
 from forkstream.ports import Switches
 from forkstream.registry import Registry

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkstream import Drop, Event, Failure, PermanentError, TransientError, UnavailableError
-from forkstream.custody import Outcome
-from forkstream.destination import RetryPolicy
-from forkstream.settlement import DecidedTwiceError
+from forkstream.flow.custody import Outcome
+from forkstream.flow.destination import RetryPolicy
+from forkstream.flow.settlement import DecidedTwiceError
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from forkstream import Event, Failure, PermanentError, TransientError, UnavailableError
-from forkstream.gate import State
+from forkstream.flow.gate import State
 from forkstream.letters import Letter
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 import anyio
 
 from forkstream import Event, Failure, TransientError
-from forkstream.destination import RetryPolicy
-from forkstream.gate import State
+from forkstream.flow.destination import RetryPolicy
+from forkstream.flow.gate import State
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
 

@@ -8,7 +8,7 @@ import anyio
 from prometheus_client import generate_latest
 
 from forkstream import Backlog, Event, Failure
-from forkstream.fork import Fork
+from forkstream.flow.fork import Fork
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
 

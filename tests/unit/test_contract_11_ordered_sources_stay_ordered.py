@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkstream import Event, Failure, PermanentError, TransientError
-from forkstream.destination import RetryPolicy
+from forkstream.flow.destination import RetryPolicy
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until
 

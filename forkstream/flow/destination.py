@@ -7,10 +7,10 @@ from typing import Protocol
 
 import msgspec
 
-from forkstream.custody import Held
 from forkstream.errors import DeliveryError
-from forkstream.gate import Gate
-from forkstream.writers import Writer
+from forkstream.flow.custody import Held
+from forkstream.flow.gate import Gate
+from forkstream.flow.writers import Writer
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):

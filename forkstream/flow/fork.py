@@ -20,21 +20,21 @@ import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from forkstream.backoff import redelivery_delay
-from forkstream.batcher import Batch, Batcher, Limits
-from forkstream.budget import Budget
-from forkstream.chain import Chain, Step, Stopped
-from forkstream.custody import Custody, Held, Outcome
-from forkstream.dead_letters import DeadLetters
-from forkstream.delivery import deliver
-from forkstream.destination import Accused, Destination, RetryPolicy
 from forkstream.errors import DeliveryError, TransientError, UnavailableError, as_delivery_error
-from forkstream.gate import Gate, State, Trouble
-from forkstream.intake import Intake
+from forkstream.flow.batcher import Batch, Batcher, Limits
+from forkstream.flow.budget import Budget
+from forkstream.flow.chain import Chain, Step, Stopped
+from forkstream.flow.custody import Custody, Held, Outcome
+from forkstream.flow.dead_letters import DeadLetters
+from forkstream.flow.delivery import deliver
+from forkstream.flow.destination import Accused, Destination, RetryPolicy
+from forkstream.flow.gate import Gate, State, Trouble
+from forkstream.flow.intake import Intake
+from forkstream.flow.settlement import Settlement
+from forkstream.flow.writers import EventWriter, ObjectWriter, Render, Writer
 from forkstream.ports import EventSink, ObjectSink, ObjectStage, Plugin, Source
 from forkstream.settings import Settings
-from forkstream.settlement import Settlement
 from forkstream.telemetry import Meter
-from forkstream.writers import EventWriter, ObjectWriter, Render, Writer
 
 MAX_FIRST_HOLD = 300.0
 """Seconds that a receive hides its events at most, so that a crash hides nothing for longer."""

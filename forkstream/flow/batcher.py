@@ -6,7 +6,7 @@ import enum
 
 import msgspec
 
-from forkstream.custody import Held
+from forkstream.flow.custody import Held
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from forkstream.batcher import Limits
-from forkstream.chain import Step
 from forkstream.config.plan import Plan
-from forkstream.destination import RetryPolicy
-from forkstream.fork import MAX_DEAD_RATIO, DeadLetterOutlet, Flow, Outlet
+from forkstream.flow.batcher import Limits
+from forkstream.flow.chain import Step
+from forkstream.flow.destination import RetryPolicy
+from forkstream.flow.fork import MAX_DEAD_RATIO, DeadLetterOutlet, Flow, Outlet
 from forkstream.formats import Format
 
 

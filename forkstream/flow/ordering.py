@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from forkstream.batcher import Batch
-from forkstream.custody import Held, Outcome
+from forkstream.flow.batcher import Batch
+from forkstream.flow.custody import Held, Outcome
 
 
 class Freed(msgspec.Struct):

@@ -12,9 +12,9 @@ import anyio
 import msgspec
 
 from forkstream.backoff import Backoff
-from forkstream.budget import Budget
-from forkstream.custody import Custody, Held, Outcome
 from forkstream.errors import DeliveryError, UnavailableError, as_delivery_error
+from forkstream.flow.budget import Budget
+from forkstream.flow.custody import Custody, Held, Outcome
 from forkstream.ports import Receipt, Refusal, Source
 from forkstream.settings import Settings
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from forkstream.custody import Held
 from forkstream.errors import DeliveryError, PermanentError, TransientError, as_delivery_error
 from forkstream.event import Drop, Event, Failure, FailureKind
+from forkstream.flow.custody import Held
 from forkstream.ports import AsyncStage, EventStage
 from forkstream.settings import Settings
 

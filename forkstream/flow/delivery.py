@@ -7,11 +7,11 @@ blamed: it is the plugin or the destination, and the fork halts.
 
 from __future__ import annotations
 
-from forkstream.batcher import Batch
-from forkstream.custody import Held
-from forkstream.destination import Accused, Destination
 from forkstream.errors import DeliveryError, PermanentError
-from forkstream.trial import Trial
+from forkstream.flow.batcher import Batch
+from forkstream.flow.custody import Held
+from forkstream.flow.destination import Accused, Destination
+from forkstream.flow.trial import Trial
 
 
 async def deliver(batch: Batch, to: Destination) -> None:

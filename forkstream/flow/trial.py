@@ -16,12 +16,12 @@ from collections.abc import Collection, Sequence
 import anyio
 
 from forkstream.backoff import Backoff
-from forkstream.custody import Held
-from forkstream.destination import Accused, Destination
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError, as_delivery_error
 from forkstream.event import Event, Failure, FailureKind
-from forkstream.gate import State
-from forkstream.writers import Writing
+from forkstream.flow.custody import Held
+from forkstream.flow.destination import Accused, Destination
+from forkstream.flow.gate import State
+from forkstream.flow.writers import Writing
 
 HOLD_MARGIN = 60.0
 """Seconds before the source's hold limit at which events are given up, while they can still be shown again in order."""

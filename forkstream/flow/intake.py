@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from forkstream.backoff import Backoff
-from forkstream.batcher import Batch, Batcher, CloseReason
-from forkstream.budget import Budget
-from forkstream.chain import Chain, Stopped
-from forkstream.custody import Custody, Held, Outcome
 from forkstream.errors import DeliveryError, PermanentError, UnavailableError, as_delivery_error
 from forkstream.event import Event
-from forkstream.gate import Gate, State
-from forkstream.ordering import Groups, split_behind
+from forkstream.flow.batcher import Batch, Batcher, CloseReason
+from forkstream.flow.budget import Budget
+from forkstream.flow.chain import Chain, Stopped
+from forkstream.flow.custody import Custody, Held, Outcome
+from forkstream.flow.gate import Gate, State
+from forkstream.flow.ordering import Groups, split_behind
+from forkstream.flow.settlement import Settlement
 from forkstream.ports import Receipt, Source
 from forkstream.settings import Settings
-from forkstream.settlement import Settlement
 from forkstream.telemetry import Meter
 
 

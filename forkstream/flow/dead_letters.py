@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from forkstream.batcher import Batch
-from forkstream.custody import Held, Outcome
-from forkstream.delivery import deliver
-from forkstream.destination import Accused, Destination, RetryPolicy
 from forkstream.errors import DeliveryError
-from forkstream.gate import Gate
+from forkstream.flow.batcher import Batch
+from forkstream.flow.custody import Held, Outcome
+from forkstream.flow.delivery import deliver
+from forkstream.flow.destination import Accused, Destination, RetryPolicy
+from forkstream.flow.gate import Gate
+from forkstream.flow.settlement import Settlement
+from forkstream.flow.writers import Writer
 from forkstream.letters import letter_of
-from forkstream.settlement import Settlement
-from forkstream.writers import Writer
 
 MAX_LETTERS = 1000
 """Letters written at once at most: those that gather while an earlier write is under way."""
