@@ -193,6 +193,8 @@ class ObjectStage(Plugin[C_co]):
 
     encrypts: ClassVar[bool] = False
     """True if nobody can read an object's content after this stage without a key."""
+    compresses: ClassVar[bool] = False
+    """True if this stage makes objects smaller: it has to stand before one that encrypts."""
 
     @property
     @abstractmethod
