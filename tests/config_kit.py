@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
@@ -133,6 +134,11 @@ class TlsConfig(Settings):
     depth: int | None = None
 
 
+class Shade(enum.Enum):
+    LIGHT = "light"
+    DARK = "dark"
+
+
 class BucketConfig(Settings):
     """One field of every type that a settings struct may have."""
 
@@ -150,6 +156,8 @@ class BucketConfig(Settings):
     tls: bool | TlsConfig = True
     path: Path | None = None
     ports: tuple[int, ...] = ()
+    names: frozenset[str] = frozenset()
+    shade: Shade = Shade.LIGHT
     aws: AwsSettings = AwsSettings()
 
 

@@ -77,7 +77,9 @@ def _narrowed(
     """Leave out the forks that nobody wants, and what the environment says of them, before anything is read."""
     whole = overrides.child("forks")
     if whole and whole.value is not None:
-        problems.add(Place(f"${whole.variable}"), "forks", "cannot be set as a whole: set what single forks are to have")
+        problems.add(
+            Place(f"${whole.variable}"), "forks", "cannot be set as a whole: set what single forks are to have"
+        )
     forks = root.entries.get("forks")
     if not isinstance(forks, Table):
         return root, overrides

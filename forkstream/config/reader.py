@@ -90,6 +90,9 @@ class Reader:
         """Read a union's value as the first option that takes it."""
         fitting = [option for option in hint.options if _fits(option, spot.node, hint)]
         if not fitting:
+            if spot.node is None:  # overrides of parts that it cannot have
+                spot.overrides.report_unknown((), spot.path, self.problems)
+                return INVALID
             return self._misfit(hint, spot)
         scalar = isinstance(spot.node, Scalar) and not any(option.compound for option in fitting)
         if scalar:
@@ -214,12 +217,10 @@ class Reader:
             case Scalar() as scalar:
                 text = "********" if hint.secret else found(scalar)
                 near = did_you_mean(scalar.text, [choice for option in hint.options for choice in option.choices or ()])
-            case Table():
-                text, near = "a mapping", ""
             case Items():
                 text, near = "a list", ""
-            case None:
-                text, near = "settings below it", ""
+            case _:
+                text, near = "a mapping", ""
         self.problems.add(spot.place, spot.path, f"expected {hint.expected()}, found {text}{near}")
         return INVALID
 

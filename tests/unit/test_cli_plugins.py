@@ -27,7 +27,7 @@ class WebhookConfig(Settings):
     verb: Literal["POST", "PUT"] = "POST"
     headers: dict[str, str] = field(default_factory=dict)
     retry: Retry = Retry()
-    log: bool | Retry = False
+    log: bool | Retry = Retry()
 
 class Webhook(EventSink[WebhookConfig]):
     """POST each batch.
@@ -66,7 +66,7 @@ As NDJSON.
     size of a request
     FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__RETRY__LIMIT
 
-  log: true or false or settings (limit) (default false)
+  log: true or false or settings (limit) (default {limit: 5MiB})
     How often it is tried.
     FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__LOG
 

@@ -76,6 +76,7 @@ def test_an_override_that_does_not_fit_is_told_with_its_variable():
         ("FORKS__STORAGE_BACKUP__SINK__FILE__X", "forks.storage-backup.sink: sets no setting, did you mean FORKSTREAM_FORKS__STORAGE_BACKUP__SINK__BUCKET?"),
         ("FORKS__STORAGE_BACKUP__STAGES__2__X", "forks.storage-backup.stages: sets no setting, did you mean FORKSTREAM_FORKS__STORAGE_BACKUP__STAGES__1?"),
         ("FORKS__STORAGE_BACKUP__PAUSED__X", "forks.storage-backup.paused: sets no setting; known: none"),
+        ("FORKS__STORAGE_BACKUP__CONCURRENCY__X", "forks.storage-backup.concurrency: sets no setting; known: none"),
         ("CONTORL", "sets no setting, did you mean FORKSTREAM_CONTROL?"),
         ("STOP_TIMEOT", "sets no setting, did you mean FORKSTREAM_STOP_TIMEOUT?"),
         ("FOKRS__X", "sets no setting, did you mean FORKSTREAM_FORKS?"),

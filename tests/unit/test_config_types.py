@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forkstream import Duration, Rate, Secret, Size
-from tests.config_kit import TlsConfig, load, messages, one_fork, sink_problem, sink_settings
+from tests.config_kit import Shade, TlsConfig, load, messages, one_fork, sink_problem, sink_settings
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,8 @@ from tests.config_kit import TlsConfig, load, messages, one_fork, sink_problem, 
         ("tls: {depth: ~}", "tls", TlsConfig()),
         ("path: /run/x", "path", Path("/run/x")),
         ("ports: [1, 2]", "ports", (1, 2)),
+        ("names: [a, b, a]", "names", frozenset({"a", "b"})),
+        ("shade: dark", "shade", Shade.DARK),
         (
             'policy: {a: [1, 0x1F, 1.5, true, no, ~, "1", {b: []}]}',
             "policy",
@@ -72,6 +74,8 @@ def test_a_value_is_read_as_its_setting_s_type(written: str, name: str, value: o
         ("prefix: ~", "prefix: expected text, found nothing"),
         ("prefix: [a]", "prefix: expected text, found a list"),
         ("tls: maybe", "tls: expected true or false or settings (verify, depth), found maybe"),
+        ("shade: drak", "shade: expected one of light, dark, found drak, did you mean dark?"),
+        ("policy: 1", "policy: expected a mapping of names to anything, found 1"),
         ("tls: {verify: 1}", "tls.verify: expected true or false, found 1"),
         ("tags: x", "tags: expected a mapping of names to text, found x"),
         ("ports: [1, x]", "ports[1]: expected a whole number, found x"),
