@@ -75,7 +75,7 @@ def scripted(answers: list[str]) -> ScriptedSink:
     with_letters=st.booleans(),
     drain_at=st.none() | st.floats(0, 40),
 )
-def test_in_any_order_of_outcomes_errors_and_drains(  # noqa: PLR0917  # one argument a dimension
+def test_in_any_order_of_outcomes_errors_and_drains(  # one argument a dimension
     answers: list[str],
     count: int,
     max_events: int,

@@ -90,7 +90,7 @@ def test_near_the_queues_quota_an_empty_receive_closes_batches() -> None:
         async def crowded() -> Backlog:
             return Backlog(ready=5000, in_flight=950)
 
-        source.backlog = crowded  # type: ignore[method-assign,assignment]
+        source.backlog = crowded  # type: ignore[method-assign]
         fork = fork_of(source, ScriptedSink(), max_events=1000, max_age=3600)
         async with running(fork):
             await until(lambda: not source.waiting, 120)

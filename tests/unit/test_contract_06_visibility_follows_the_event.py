@@ -60,7 +60,7 @@ def test_half_of_the_visibility_is_left_when_it_is_extended() -> None:
 
         async def noted(receipts: Sequence[object], seconds: float) -> object:
             extended_at.append(anyio.current_time())
-            return await hold(receipts, seconds)  # type: ignore[arg-type]
+            return await hold(receipts, seconds)
 
         source.hold = noted  # type: ignore[method-assign,assignment]
         fork = fork_of(source, ScriptedSink(), max_events=1000, max_age=1000, retry=RetryPolicy(write_timeout=60))
@@ -82,7 +82,7 @@ def test_a_failed_extension_is_tried_again_while_there_is_time() -> None:
             calls["hold"] += 1
             if calls["hold"] % 20:
                 raise TransientError("throttled")
-            return await hold(receipts, seconds)  # type: ignore[arg-type]
+            return await hold(receipts, seconds)
 
         source.hold = shaky  # type: ignore[method-assign,assignment]
         async with running(fork_of(source, sink, max_events=1000, max_age=1000)):
