@@ -1,0 +1,152 @@
+"""A sink that puts objects into an S3 bucket, each once, whole and with its checksum."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from msgspec import Meta
+
+from forkstream.aws.errors import translating
+from forkstream.aws.session import AwsSession
+from forkstream.errors import DeliveryError, PermanentError, TransientError
+from forkstream.event import Event
+from forkstream.ports import BatchDefaults, Context, ObjectSink, Payload
+from forkstream.settings import AwsSettings, Settings, Size
+from forkstream.sinks.crc32 import crc32
+from forkstream.sinks.multipart import MultipartUpload
+from forkstream.sinks.prefix import Prefix, PrefixSettings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+_PROBE = "forkstream-check"
+_PUT, _READ = "s3:PutObject", "s3:GetObject"
+
+
+class SseKms(Settings):
+    """Encryption at rest with a KMS key; objects share a bucket key, so that S3 asks KMS seldom."""
+
+    kms_key: Annotated[str, Meta(description="the key's id or ARN, or alias/name", min_length=1)]
+
+
+class S3Settings(PrefixSettings, kw_only=True):
+    """Where the objects go, and how S3 keeps them."""
+
+    bucket: Annotated[str, Meta(description="the bucket's name, or an access point's ARN", min_length=1)]
+    sse: Annotated[
+        Literal["AES256"] | SseKms | None,
+        Meta(description="encryption at rest: AES256 or {kms_key: …}; left out, the bucket's own default holds"),
+    ] = None
+    storage_class: Annotated[
+        Literal["STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"]
+        | None,
+        Meta(description="storage class of the objects; left out, S3 takes STANDARD"),
+    ] = None
+    expected_bucket_owner: Annotated[
+        str | None, Meta(description="account that must own the bucket, or nothing is written", pattern=r"^[0-9]{12}$")
+    ] = None
+    multipart_threshold: Annotated[
+        Size, Meta(description="an object of this size or more goes up in parts", ge=5 * 2**20, le=5 * 2**30)
+    ] = Size(16 * 2**20)
+    part_size: Annotated[Size, Meta(description="size of a part (S3: 5 MiB to 5 GiB)", ge=5 * 2**20, le=5 * 2**30)] = (
+        Size(8 * 2**20)
+    )
+    parts_at_once: Annotated[int, Meta(description="parts of one object under way at once", ge=1)] = 4
+    aws: AwsSettings = AwsSettings()
+
+
+class S3Sink(ObjectSink[S3Settings]):
+    """Puts each object with ``If-None-Match: *``, so that no object is ever replaced, and a CRC-32 that S3 verifies and keeps.
+
+    It needs s3:PutObject, for parts s3:AbortMultipartUpload too, and with a KMS key kms:GenerateDataKey, for parts
+    kms:Decrypt too. With s3:GetObject it can look at an object that it finds in its place.
+    """
+
+    batch_defaults = BatchDefaults(max_events=10_000, max_bytes=5 * 2**20, max_age=60.0)
+
+    def __init__(self, config: S3Settings, context: Context) -> None:
+        super().__init__(config, context)
+        self._prefix = Prefix(config)
+        self._s3: S3Client
+        self._stack = AsyncExitStack()
+        self._bucket: dict[str, Any] = {"Bucket": config.bucket}
+        if config.expected_bucket_owner is not None:
+            self._bucket["ExpectedBucketOwner"] = config.expected_bucket_owner
+        self._kept: dict[str, Any] = _how_it_is_kept(config)
+
+    async def __aenter__(self) -> Self:
+        session = AwsSession(self.config.aws.over(self.context.aws))
+        self._s3 = await self._stack.enter_async_context(session.client("s3"))
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def partition(self, event: Event) -> str:
+        """Render the prefix for this event."""
+        return self._prefix(event)
+
+    async def put(self, key: str, payload: Payload, *, attempt: int) -> None:
+        """Put the object, in parts if it is large. Finding it there is success.
+
+        On the first attempt that can only be an answer lost on the way (aiohttp repeats a PUT whose connection S3
+        had just closed) or another object with our random key, so it is looked at.
+        """
+        checksum = crc32(payload.data)
+        try:
+            with translating(_PUT, self.config.bucket):
+                await self._put(key, payload, checksum)
+        except DeliveryError as error:
+            if error.code != "condition_failed":
+                raise
+            if attempt == 1:
+                await self._recognise(key, payload.data, checksum)
+
+    async def check(self) -> None:
+        """Begin an upload in parts under the prefix of now and abort it: it takes the rights, the bucket and the key of a put.
+
+        Nothing of it stays. It cannot prove rights that depend on an event's fields in the prefix.
+        """
+        at = {**self._bucket, "Key": self._prefix(Event(b"{}", id=_PROBE, sent_at=time.time())) + _PROBE}
+        upload = MultipartUpload(self._s3, at, part_size=self.config.part_size, at_once=1)
+        with translating(_PUT, self.config.bucket):
+            await upload.abort(await upload.begin(self._kept))
+
+    async def _put(self, key: str, payload: Payload, checksum: str) -> None:
+        at = {**self._bucket, "Key": key}
+        about = {"ContentType": payload.content_type, "Metadata": payload.metadata, **self._kept}
+        if len(payload.data) < self.config.multipart_threshold:
+            await self._s3.put_object(**at, **about, Body=payload.data, ChecksumCRC32=checksum, IfNoneMatch="*")
+        else:
+            upload = MultipartUpload(self._s3, at, part_size=self.config.part_size, at_once=self.config.parts_at_once)
+            await upload.run(payload.data, about)
+
+    async def _recognise(self, key: str, data: bytes, checksum: str) -> None:
+        try:
+            with translating(_READ, self.config.bucket):
+                found = await self._s3.head_object(**self._bucket, Key=key, ChecksumMode="ENABLED")
+        except TransientError:
+            raise
+        except DeliveryError as error:
+            if error.code == "missing":
+                raise TransientError("conflict") from None  # it is gone again
+            return  # a writer need not be allowed to read, and nobody else makes this key
+        stored = found["ContentLength"], found.get("ChecksumCRC32", checksum)
+        if stored != (len(data), checksum):
+            raise PermanentError("key_taken", f"another object is already at {key}")
+
+
+def _how_it_is_kept(config: S3Settings) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    if isinstance(config.sse, SseKms):
+        kept = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": config.sse.kms_key, "BucketKeyEnabled": True}
+    elif config.sse is not None:
+        kept = {"ServerSideEncryption": config.sse}
+    if config.storage_class is not None:
+        kept["StorageClass"] = config.storage_class
+    return kept
