@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry
 
 from forkstream.backoff import spread
 from forkstream.control import Control, DesiredState
-from forkstream.custody import Outcome
 from forkstream.errors import CommandError
-from forkstream.fork import CLOSE_SECONDS, RELEASE_SECONDS, Flow, Fork
-from forkstream.gate import State
+from forkstream.flow.custody import Outcome
+from forkstream.flow.fork import CLOSE_SECONDS, RELEASE_SECONDS, Flow, Fork
+from forkstream.flow.gate import State
 from forkstream.ports import Switches
 from forkstream.status import ForkStatus, ServiceStatus
 from forkstream.telemetry import Meter, Metrics
