@@ -1,0 +1,42 @@
+"""A sanitize stage as a config would make it, for the tests of its behaviours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from forkstream.errors import DeliveryError, PermanentError
+from forkstream.event import Event
+from forkstream.ports import Context
+from forkstream.stages.sanitize import Sanitize, SanitizeConfig
+
+KEY = "6b1f0a1de3c24f7d9a57c1be0f4e2d88"
+
+ORDER = (
+    b'{"id":15311,"date":"2018-12-15T23:41:11-08:00","status":"confirmed",'
+    b'"customer":{"id":65144,"name":"John Doe","email":"john.doe@example.com"},'
+    b'"payment":{"id":2509,"amount":450.00,"currency":"usd","method":"credit","card-network":"visa",'
+    b'"card-number":"1234 5678 9012 3456","card-expiry":"10/2022","card-owner":"John Doe","card-cvv":"123"},'
+    b'"shipping":{"id":7600,"time":2,"unit":"days","method":"courier"},'
+    b'"items":[{"id":6512,"product":8711,"name":"Hockey Jersey - Canucks - Large","quantity":1,"price":400.00,'
+    b'"subtotal":400.00},{"id":9954,"product":7600,"name":"Hockey Puck - Bauer","quantity":2,"price":25.00,"subtotal":50.00}]}'
+)
+
+
+def stage(**config: Any) -> Sanitize:
+    settings = msgspec.convert(config, SanitizeConfig, dec_hook=lambda type_, value: type_(value))
+    return Sanitize(settings, Context(fork="backup"))
+
+
+def sanitized(body: bytes | str, **config: Any) -> bytes:
+    given = body.encode() if isinstance(body, str) else body
+    return stage(**config)(Event(given, id="1")).body
+
+
+def refused(body: bytes | str, **config: Any) -> DeliveryError:
+    """The error that a body fails with; whatever it is, it is about the event."""
+    with pytest.raises(PermanentError) as failed:
+        sanitized(body, **config)
+    return failed.value
