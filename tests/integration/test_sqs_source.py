@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import boto3
 import pytest
+from aiohttp import web
 
 from forkstream.aws.origin import Origin
+from forkstream.aws.session import CONNECTIONS
 from forkstream.demo.embedded_aws import EmbeddedAws
 from forkstream.errors import UnavailableError
 from forkstream.event import Attribute, Event
@@ -193,10 +195,13 @@ def test_a_standard_queue_is_not_ordered() -> None:
     assert not source("orders").ordered
 
 
-async def test_a_missing_queue_makes_the_source_unavailable(aws: EmbeddedAws, unique: str) -> None:
+@pytest.mark.parametrize("envelope", ["auto", "raw"])
+async def test_a_missing_queue_makes_the_source_unavailable(
+    aws: EmbeddedAws, unique: str, envelope: Literal["auto", "raw"]
+) -> None:
     url = f"{aws.endpoint_url}/000000000000/{unique}"
     for spelling, action in ((unique, "sqs:GetQueueUrl"), (url, "sqs:GetQueueAttributes")):
-        missing = source(spelling)
+        missing = SqsSource(SqsSourceConfig(queue=spelling, envelope=envelope), Context(fork="f"))
         for ask in (missing.__aenter__, missing.check):
             with pytest.raises(UnavailableError) as caught:
                 await ask()
@@ -223,15 +228,33 @@ async def test_a_server_that_is_down_is_a_lost_connection(queue: str, unused_tcp
         await down.check()
 
 
-async def test_a_delete_never_waits_behind_long_polls(sqs: Any, queue: str) -> None:
-    send(sqs, queue, "x")
-    async with source(queue) as opened, anyio.create_task_group() as polls:
-        ((_, receipt),) = await receive(opened, 1)
-        for _ in range(60):  # more than the connections of one client
+async def test_a_delete_never_waits_behind_long_polls(aws: EmbeddedAws) -> None:
+    polling, full = 0, anyio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        nonlocal polling
+        if request.headers["X-Amz-Target"] == "AmazonSQS.ReceiveMessage":
+            polling += 1
+            if polling == CONNECTIONS:
+                full.set()
+            await anyio.sleep_forever()
+        return web.json_response({"Attributes": {}})
+
+    application = web.Application()
+    application.router.add_post("/", answer)
+    runner = web.AppRunner(application, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    settings = AwsSettings(endpoint_url=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    config = SqsSourceConfig(queue="https://sqs/1/orders", envelope="raw", aws=settings)
+    async with SqsSource(config, Context(fork="f")) as opened, anyio.create_task_group() as polls:
+        for _ in range(CONNECTIONS + 10):
             polls.start_soon(lambda: opened.receive(10, hold=60, wait=20))
-        with anyio.fail_after(15):
-            assert list(await opened.delete([receipt])) == []
+        with anyio.fail_after(20):
+            await full.wait()
+            assert list(await opened.delete(["r"])) == []
         polls.cancel_scope.cancel()
+    await runner.cleanup()
 
 
 def test_a_queue_that_is_none_is_a_config_error() -> None:

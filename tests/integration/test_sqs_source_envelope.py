@@ -153,6 +153,15 @@ async def test_where_both_kinds_of_delivery_meet_only_a_known_subscription_prove
         assert (await receive(opened)).body == b"another body"
 
 
+async def test_a_subscription_of_another_queue_proves_nothing(shop: Shop) -> None:
+    other = Shop(f"{shop.queue.rpartition(':')[2]}-other")
+    other.topic = shop.topic
+    order = shop.look_alike(other.subscribe(raw=False))
+    shop.send(order)
+    async with source(shop) as opened:
+        assert (await receive(opened)).body == order.encode()
+
+
 async def test_an_envelope_left_from_before_delivery_became_raw_is_still_unwrapped(shop: Shop) -> None:
     subscription = shop.subscribe(raw=False)
     shop.send(shop.look_alike(subscription))  # as SNS would have sent it
