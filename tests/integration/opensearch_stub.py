@@ -48,7 +48,7 @@ class Stub:
         self.closing = asyncio.Event()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        seen = Request(request.method, request.raw_path, request.headers, await request.read())
+        seen = Request(request.method, request.raw_path, request.headers, await request.content.read())
         self.requests.append(seen)
         answer = self.handler(seen, request)
         return answer if isinstance(answer, web.StreamResponse) else await answer
