@@ -100,6 +100,7 @@ class CompressConfig(Settings):
 
 
 class Compress(ObjectStage[CompressConfig]):
+    compresses: ClassVar[bool] = True
     suffix = ".z"
 
     async def prepare(self, about: ObjectInfo) -> Callable[[Payload], Payload]:
@@ -153,6 +154,8 @@ class BucketConfig(Settings):
     tags: dict[str, str] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=dict)
     token: Secret | None = None
+    pin: Annotated[Secret, Meta(min_length=5)] | None = None
+    even: Annotated[int, Meta(ge=0, lt=10, multiple_of=2)] = 0
     tls: bool | TlsConfig = True
     path: Path | None = None
     ports: tuple[int, ...] = ()

@@ -68,7 +68,7 @@ def _compressed_first(draft: Draft) -> Iterator[tuple[Part, str]]:
     for slot in ("stages", "dead_letter.stages"):
         encrypts: Part | None = None
         for part in draft.of(slot):
-            if encrypts and getattr(part.step.plugin, "compresses", part.step.name == "compress"):
+            if encrypts and issubclass(part.step.plugin, ObjectStage) and part.step.plugin.compresses:
                 yield part, f"stands after {encrypts.path}, but what is encrypted does not shrink: put it before that"
             encrypts = encrypts or (part if _encrypts(part) else None)
 

@@ -138,15 +138,13 @@ class _Builder:
 
     def _inherited(self, merged: list[yaml.Node], path: str) -> Iterator[tuple[str, Place, Node]]:
         """What ``<<: *defaults`` brings in; of several, an earlier one wins."""
-        seen: set[str] = set()
         for source in merged:
             table = self.build(source, path)
             if not isinstance(table, Table):
                 self._problems.add(self._place(source), path, "<< takes a mapping, or a list of them")
                 continue
-            for name in table.entries.keys() - seen:
-                yield name, table.keys[name], table.entries[name]
-            seen |= table.entries.keys()
+            for name, node in table.entries.items():
+                yield name, table.keys[name], node
 
     def _place(self, node: Any) -> Place:
         return self._at or Place(self._file, node.start_mark.line + 1, node.start_mark.column + 1)

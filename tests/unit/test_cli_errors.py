@@ -99,10 +99,14 @@ def test_help_and_version_import_no_command(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out.startswith("forkstream 0.")
 
 
-def test_output_that_nobody_reads_ends_quietly():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_reads_ends_quietly(unbuffered: str):
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-c", "from forkstream.cli import main; main(['plugins', 'about', 'memory'])"]
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with os.fdopen(writer) as closed:
-        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=environ
+        )
     assert (done.returncode, done.stderr) == (1, "")

@@ -13,7 +13,7 @@ forks:
     sink:
       dynamodb:
         table: CheckoutTable
-        columns: {CustomerId: {path: customer.id, type: S}, DateOrderId: id, PaymentAmount: payment.amount}
+        columns: {CustomerId: {path: customer.id, type: S}, DateOrderId: {path: id, type: S}, PaymentAmount: payment.amount}
         key: [CustomerId, DateOrderId]
         version: PaymentAmount
   search:

@@ -123,6 +123,10 @@ def test_what_cannot_stand_where_it_stands_is_a_problem(rest: str, problem: str)
     assert messages(text) == [problem]
 
 
+def test_other_object_stages_may_stand_after_one_that_encrypts():
+    assert load(fork("stages: [encrypt: {key: abcd}, encrypt: {key: efgh}], sink: {bucket: {bucket: abc}}")).plans
+
+
 def test_an_ordered_source_takes_a_sink_that_keeps_its_order():
     assert load("forks: {one: {source: {queue: {queue: q.fifo}}, sink: ordered-table}}").plans
 

@@ -46,6 +46,7 @@ def test_what_has_no_unit_is_no_duration(text: str):
         (Duration(0.07), "70ms"),
         (Duration(90), "90s"),
         (Duration(7200), "2h"),
+        (Duration(3600 * 1.1), "66m"),
         (Duration(0), "0s"),
         (Duration(0.0001), "0.1ms"),
         (Size(5 * 2**20), "5MiB"),
