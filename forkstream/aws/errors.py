@@ -149,7 +149,7 @@ def _of_answer(error: boto.ClientError, where: str) -> DeliveryError:
     about = error.response.get("Error", {})
     name, message = str(about.get("Code", "")), str(about.get("Message", ""))
     answer = error.response.get("ResponseMetadata", {})
-    status = answer.get("HTTPStatusCode") or (int(name) if name.isdecimal() else 400)  # a HEAD has its status as code
+    status = answer.get("HTTPStatusCode", 400)
     kind, code = _BY_NAME.get(_bare(name)) or _BY_STATUS.get(status) or _of_status(status)
     named = name if _SAFE_NAME.fullmatch(name) else f"HTTP {status}"
     if kind is UnavailableError:

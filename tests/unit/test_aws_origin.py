@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forkstream.aws.origin import ORIGIN_ATTRIBUTE, Origin
 from forkstream.event import Attribute, Event
 
 
+@example("an id with spaces", 1335920046.655)
 @given(st.text(min_size=1), st.floats(allow_nan=False, allow_infinity=False))
 def test_an_origin_comes_back_exactly(identity: str, sent_at: float) -> None:
     marked = Origin.of(Event(b"", id=identity, sent_at=sent_at)).mark({})
