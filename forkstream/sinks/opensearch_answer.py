@@ -28,6 +28,7 @@ _MISCONFIGURED = (
     "no write index is defined for alias",
     "only write ops with an op_type of create are allowed in data streams",
     "pipeline with id [",
+    "Document ID is not supported",  # by OpenSearch Serverless's collections for time series and vectors
 )
 """Faults of an index that OpenSearch reports as ``illegal_argument_exception``, as it does those of a document."""
 _SAFE_TYPE = re.compile(r"[a-z0-9_]{1,80}")

@@ -33,8 +33,8 @@ _LARGE = 64 * 2**10
 class BasicAuth(Settings):
     """The user that a cluster's security plugin knows."""
 
-    user: str
-    password: Secret
+    user: Annotated[str, Meta(description="name of the user")]
+    password: Annotated[Secret, Meta(description="password of the user; take it from the environment")]
 
 
 class OpenSearchConnection(Settings):

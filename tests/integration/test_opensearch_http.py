@@ -179,6 +179,15 @@ async def test_a_type_that_is_no_name_never_becomes_a_code(stub: Stub) -> None:
     assert set((await write(stub.url, EVENTS)).values()) == {(FailureKind.PERMANENT, "http_400")}
 
 
+async def test_contract_02_a_serverless_collection_that_takes_no_ids_is_the_destinations_fault(stub: Stub) -> None:
+    reason = "Document ID is not supported in create/index operation request"
+    items = [{"index": {"status": 400, "error": {"type": "illegal_argument_exception", "reason": reason}}}] * 4
+    stub.handler = lambda *_: web.json_response({"errors": True, "items": items})
+    with pytest.raises(UnavailableError) as caught:
+        await write(stub.url, EVENTS)
+    assert caught.value.detail == reason
+
+
 async def test_a_conflict_without_a_version_is_tried_again(stub: Stub) -> None:
     items = [{"index": {"status": 409, "error": {"type": "version_conflict_engine_exception"}}}] * 2
     stub.handler = lambda *_: web.json_response({"errors": True, "items": items})
