@@ -1,0 +1,1 @@
+"""Embedded analytics: search documents as rows of one DuckDB file."""
