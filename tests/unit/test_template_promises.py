@@ -84,6 +84,7 @@ def test_the_key_lets_sns_in_for_this_topic_only_and_rotates(resources: dict[str
     assert administration["Principal"] == {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
     assert sns["Principal"] == {"Service": "sns.amazonaws.com"}
     assert sns["Action"] == ["kms:GenerateDataKey*", "kms:Decrypt"]
+    assert sns["Condition"].keys() == {"ArnEquals"}, "a condition that SNS does not answer would stop every delivery"
     created, given = sns["Condition"]["ArnEquals"]["aws:SourceArn"]["Fn::If"][1:]
     assert created["Fn::Sub"].endswith(f":{resources['CheckoutEventsTopic']['TopicName']['Fn::Sub']}")
     assert given == {"Ref": "TopicArn"}
