@@ -109,7 +109,7 @@ class _Builder:
             if isinstance(node, yaml.SequenceNode):
                 return Items([self.build(item, f"{path}[{n}]") for n, item in enumerate(node.value)], place)
             assert isinstance(node, yaml.ScalarNode)  # noqa: S101  # the third and last kind
-            return Scalar(node.value, node.style is None, place, written="" if self._at else None)
+            return Scalar(_whole(node.value), node.style is None, place, written="" if self._at else None)
         finally:
             self._within.discard(id(node))
 
@@ -121,16 +121,16 @@ class _Builder:
             place = self._place(key)
             if not isinstance(key, yaml.ScalarNode):
                 self._problems.add(place, path, "a name has to be text")
-            elif key.value == "<<" and key.style is None:
+                continue
+            name = _whole(key.value)
+            if key.value == "<<" and key.style is None:
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
-            elif key.value in keys:
-                first = keys[key.value]
-                self._problems.add(
-                    place, _join(path, key.value), f"stands here a second time, first in line {first.line}"
-                )
+            elif name in keys:
+                message = f"stands here a second time, first in line {keys[name].line}"
+                self._problems.add(place, _join(path, name), message)
             else:
-                entries[key.value] = self.build(value, _join(path, key.value))
-                keys[key.value] = place
+                entries[name] = self.build(value, _join(path, name))
+                keys[name] = place
         for name, place, value in self._inherited(merged, path):
             if name not in keys:
                 entries[name], keys[name] = value, place
@@ -148,6 +148,11 @@ class _Builder:
 
     def _place(self, node: Any) -> Place:
         return self._at or Place(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _whole(text: str) -> str:
+    """JSON escapes a character beyond 16 bits as two halves, which PyYAML leaves apart; half of one is no character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _join(path: str, name: str) -> str:
