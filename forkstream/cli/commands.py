@@ -18,11 +18,13 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "run": Entry("forkstream.cli.run:run", "Run the forks of a config until it is told to stop."),
+    "demo": Entry("forkstream.cli.demo:demo", "Run the e-commerce application on this machine."),
     "check": Entry("forkstream.cli.check:check", "Check a config, and on request everything that it names."),
     "pause": Entry("forkstream.cli.pause:pause", "Let a fork's source buffer."),
     "resume": Entry("forkstream.cli.resume:resume", "Let a paused fork receive again."),
     "switch": Entry("forkstream.cli.switch:switch", "Turn a switch that plugins read while they run."),
     "health": Entry("forkstream.cli.health:health", "Tell whether a restart would help the service."),
+    "dlq": Entry("forkstream.cli.dlq:app", "List, show and redrive dead letters."),
     "plugins": Entry("forkstream.cli.plugins:app", "Show what is installed, and what each plugin can be told."),
 }
 """Every command by name, in the order in which ``--help`` shows them."""

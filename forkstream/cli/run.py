@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import anyio
+import structlog
 import typer
 
 from forkstream.admin import Admin
+from forkstream.assembly import flow_of
 from forkstream.cli.options import ConfigArgument, ForkOption, PluginOption
 from forkstream.config.loading import Config, load_config
 from forkstream.control import control_of
 from forkstream.errors import CommandError
-from forkstream.assembly import flow_of
 from forkstream.logs import configure_logs
 from forkstream.ports import Switches
 from forkstream.registry import Registry
@@ -63,8 +65,11 @@ async def _serve(loaded: Config, run_id: str, switches: Switches, admin: bool) -
         switches=switches,
     )
 
-    def endpoint(served: Service) -> AbstractAsyncContextManager[Admin]:
-        return Admin(file.admin, served)
+    @asynccontextmanager
+    async def endpoint(served: Service) -> AsyncIterator[Admin]:
+        async with Admin(file.admin, served) as serving:
+            structlog.get_logger("forkstream").info("serving", url=serving.url)
+            yield serving
 
     await service.run(*([endpoint] if admin else []))
 

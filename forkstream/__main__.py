@@ -1,0 +1,5 @@
+"""``python -m forkstream``."""
+
+from forkstream.cli import main
+
+main()
