@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from aiohttp import web
 from opensearchpy import OpenSearch
 
 from forkstream.demo.embedded_aws import free_port
 from forkstream.errors import TransientError, UnavailableError
 from tests.integration.opensearch_kit import document, sink, stock_client
+from tests.integration.opensearch_stub import stub_server
 
 
 def names(client: OpenSearch) -> set[str]:
@@ -63,3 +65,11 @@ async def test_a_check_without_a_server_says_so() -> None:
         with pytest.raises(TransientError) as caught:
             await opened.check()
     assert caught.value.code == "connection"
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, UnavailableError), (503, TransientError)])
+async def test_a_check_says_what_the_server_answers(status: int, kind: type[Exception]) -> None:
+    async with stub_server() as stub, sink(stub.url) as opened:
+        stub.handler = lambda *_: web.Response(status=status)
+        with pytest.raises(kind):
+            await opened.check()
