@@ -460,6 +460,7 @@ async def test_a_change_that_covered_another_is_made_again_on_top_of_it(ssm: Any
 async def test_of_two_who_create_the_parameter_neither_is_lost(ssm: Any, name: str) -> None:
     await Control(Raced(name, [{"theirs": True}], ssm)).change(lambda desired: desired.with_paused("ours", True))
     assert stored(ssm, name)["paused"] == {"theirs": True, "ours": True}
+    assert ssm.get_parameter(Name=name)["Parameter"]["Version"] == 2  # theirs was never covered
 
 
 async def test_a_parameter_that_others_keep_changing_is_given_up_on(ssm: Any, name: str) -> None:
