@@ -20,6 +20,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str] | None) -> int | str | None:
+    match sys.argv[1:] if arguments is None else arguments:
+        case ["health"] | ["health", "--admin", _] as words:
+            from forkstream.cli.pulse import pulse  # noqa: PLC0415  # a container asks often: half the time without typer
+
+            return pulse(*words[2:])
     from forkstream.cli.commands import command  # noqa: PLC0415  # importing this package must cost nothing
 
     try:

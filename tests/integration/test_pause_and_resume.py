@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -21,7 +22,6 @@ from structlog.testing import capture_logs
 
 from forkstream.admin import Admin
 from forkstream.aws.parameter import Parameter
-from forkstream.cli import pulse
 from forkstream.cli.admin_client import AdminClient, url_of
 from forkstream.config.model import AdminSettings
 from forkstream.control import Control, DesiredState, control_of
@@ -314,7 +314,7 @@ async def test_health_says_whether_a_restart_helps(capsys: pytest.CaptureFixture
         )
         assert await command("health", "--admin", url) == 1
         served.now = msgspec.structs.replace(served.now, forks=[])
-        assert await command("health", "--admin", url) == 1
+        assert await command("health", f"--admin={url}") == 1
     assert capsys.readouterr().out == "healthy\nunhealthy: search stalled\nunhealthy: the service itself\n"
 
 
@@ -380,11 +380,15 @@ def test_a_service_that_hangs_is_not_waited_for() -> None:
         AdminClient(url, timeout=0.05).ask("GET", "/health")
 
 
-def test_the_health_check_starts_without_what_the_service_needs() -> None:
-    heavy = {"typer", "rich", "aiohttp", "yaml", "structlog", "botocore", "http.client", "ssl", "asyncio"}
-    script = f"import sys, {pulse.__name__}; print(*sorted({heavy} & set(sys.modules)))"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert loaded.stdout.split() == []
+@pytest.mark.parametrize("arguments", [[], ["--admin", "unix:/no/such/socket"]])
+def test_the_health_check_starts_without_what_the_service_needs(arguments: list[str], here: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "forkstream", "health", *arguments]
+    environment = {**os.environ, "FORKSTREAM_ADMIN__SOCKET": "/no/such/socket"}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (ended.returncode, ended.stdout) == (1, "no answer from unix:/no/such/socket: No such file or directory\n")
+    imported = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert "forkstream.cli.pulse" in imported
+    assert not {"typer", "rich", "aiohttp", "yaml", "structlog", "http.client", "ssl", "asyncio"} & imported
 
 
 # The desired state in AWS.
