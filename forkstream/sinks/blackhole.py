@@ -9,11 +9,11 @@ from forkstream.ports import EventSink
 from forkstream.settings import Settings
 
 
-class BlackholeSettings(Settings):
+class BlackholeConfig(Settings):
     """Nothing can be set."""
 
 
-class BlackholeSink(EventSink[BlackholeSettings]):
+class BlackholeSink(EventSink[BlackholeConfig]):
     """Discards events. They are settled as done: what goes in here is gone."""
 
     ordered = True

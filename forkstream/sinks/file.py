@@ -33,13 +33,13 @@ _MENDABLE = {
 """Errors that somebody has to mend: space, rights, a mount that is gone, a file where a directory should be."""
 
 
-class FileSettings(PrefixSettings, kw_only=True):
+class FileConfig(PrefixSettings, kw_only=True):
     """Where the files go."""
 
     directory: Annotated[str, Meta(description="the directory, made if it is missing; ~ is the home", min_length=1)]
 
 
-class FileSink(ObjectSink[FileSettings]):
+class FileSink(ObjectSink[FileConfig]):
     """Puts each object into a file below ``directory``, named by its key; slashes in the key are directories.
 
     A file appears whole or not at all: it is written under a hidden name (``.….tmp``), flushed to the disk and then
@@ -50,7 +50,7 @@ class FileSink(ObjectSink[FileSettings]):
 
     batch_defaults = BatchDefaults(max_age=60.0)
 
-    def __init__(self, config: FileSettings, context: Context) -> None:
+    def __init__(self, config: FileConfig, context: Context) -> None:
         super().__init__(config, context)
         self._directory = Path(config.directory).expanduser().absolute()
         self._prefix = Prefix(config)

@@ -21,6 +21,11 @@ class Put(msgspec.Struct, eq=False):
     events: list[Event]
 
 
+MAX_ITEMS = 25
+"""Items of one BatchWriteItem, see there; its other limit is 16 MB."""
+_BATCH_BYTES = 512 * 2**10
+"""Bytes of one request, roughly: enough for 25 common rows, and little enough not to hold up the loop while it is sent."""
+
 Lane: TypeAlias = "list[Put]"
 """Puts that go one after the other; different lanes go at the same time."""
 
@@ -53,6 +58,20 @@ def plan(
         else:
             _collapse(lane[0], put, version)
     return list(lanes.values()), failures
+
+
+def batches(lanes: Sequence[Lane]) -> list[list[Put]]:
+    """Divide puts among requests of 25 items and half a MiB; a larger item goes alone."""
+    requests: list[list[Put]] = []
+    room = 0
+    for put in (put for lane in lanes for put in lane):
+        size = len(msgspec.json.encode(put.item))
+        if not requests or len(requests[-1]) == MAX_ITEMS or size > room:
+            requests.append([])
+            room = _BATCH_BYTES
+        requests[-1].append(put)
+        room -= size
+    return requests
 
 
 def version_of(item: Item, column: str) -> Decimal | str:

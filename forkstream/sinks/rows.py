@@ -15,15 +15,12 @@ from forkstream.event import Event, Failure, FailureKind
 from forkstream.settings import AwsSettings
 from forkstream.sinks.each import each
 from forkstream.sinks.item import Cell, KeyType, Row, identity
-from forkstream.sinks.puts import Lane, Put, plan
+from forkstream.sinks.puts import Lane, Put, batches, plan
 
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
 
 __all__ = ["Cell", "KeyType", "Row", "TableWriter"]
-
-MAX_ITEMS = 25
-"""Items of one BatchWriteItem. Its other limit, 16 MB, cannot be met: an item has at most 400 KB (see BatchWriteItem)."""
 
 
 class TableWriter:
@@ -34,7 +31,8 @@ class TableWriter:
     done without a trace: rows may then arrive repeated and in any order, one conditional PutItem each. With
     None rows go in by BatchWriteItem, and the last one written stands: right only where a row is a pure function
     of its event and its key holds the event's identity, so that nothing but a repeat of the event has that key.
-    Like every plugin it does not retry; ``aws`` says where and as whom.
+    Versions of different types do not compare: where the stored one is a string and this row's a number, or the other
+    way round, the stored row stays and the event fails for good with the code ``version_type``. Like every plugin it does not retry; ``aws`` says where and as whom.
     """
 
     def __init__(
@@ -99,9 +97,7 @@ class TableWriter:
         if self.version is not None:
             await each(write_lane, lanes, at_once=self._at_once)
         else:
-            puts = [put for lane in lanes for put in lane]
-            batches = [puts[at : at + MAX_ITEMS] for at in range(0, len(puts), MAX_ITEMS)]
-            await each(write_batch, batches, at_once=self._at_once)
+            await each(write_batch, batches(lanes), at_once=self._at_once)
         return failures
 
     async def _put_batch(self, puts: Sequence[Put]) -> list[Failure]:

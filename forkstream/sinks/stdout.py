@@ -13,11 +13,11 @@ from forkstream.ports import BatchDefaults, Context, EventSink
 from forkstream.settings import Settings
 
 
-class StdoutSettings(Settings):
+class StdoutConfig(Settings):
     """Nothing can be set."""
 
 
-class StdoutSink(EventSink[StdoutSettings]):
+class StdoutSink(EventSink[StdoutConfig]):
     """Prints each event's body on a line of its own, unbuffered; done means that the pipe or terminal has it.
 
     Line breaks within a body become spaces, which in JSON can only stand between tokens. When the reader of the
@@ -27,7 +27,7 @@ class StdoutSink(EventSink[StdoutSettings]):
     ordered = True
     batch_defaults = BatchDefaults(max_events=1_000, max_bytes=2**20, max_age=0.25)
 
-    def __init__(self, config: StdoutSettings, context: Context) -> None:
+    def __init__(self, config: StdoutConfig, context: Context) -> None:
         super().__init__(config, context)
         self._turn = threading.Lock()
 

@@ -20,7 +20,7 @@ from forkstream.errors import DeliveryError, PermanentError, TransientError, Una
 from forkstream.event import Event
 from forkstream.ports import Context, Payload
 from forkstream.settings import Size
-from forkstream.sinks.s3 import S3Settings, S3Sink, SseKms
+from forkstream.sinks.s3 import S3Config, S3Sink, SseKms
 from tests.integration.scripted_aws import (
     Act,
     Wire,
@@ -50,7 +50,7 @@ class Bucket:
 
     def sink(self, **settings: Any) -> S3Sink:
         settings = {"bucket": self.name, **settings}
-        return S3Sink(S3Settings(aws=self.wire.settings, **settings), Context(fork="backup"))
+        return S3Sink(S3Config(aws=self.wire.settings, **settings), Context(fork="backup"))
 
     async def put(self, payload: Payload = PAYLOAD, *, attempt: int = 1, key: str = KEY, **settings: Any) -> None:
         async with self.sink(**settings) as sink:
@@ -96,6 +96,7 @@ async def test_contract_7_a_put_replaces_nothing_and_carries_its_checksum(bucket
     (request,) = bucket.wire.requests
     assert request.headers["If-None-Match"] == "*"
     assert request.headers["x-amz-checksum-crc32"] == crc32(PAYLOAD.data)
+    assert request.headers["X-Amz-Content-SHA256"] == "UNSIGNED-PAYLOAD"  # no hash of megabytes in the loop
     with pytest.raises(PermanentError) as refused:
         await bucket.put(Payload(b"other", "text/plain"))
     assert refused.value.code == "key_taken"

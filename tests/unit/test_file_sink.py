@@ -11,13 +11,13 @@ import pytest
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
 from forkstream.event import Event
 from forkstream.ports import Context, Payload
-from forkstream.sinks.file import FileSettings, FileSink
+from forkstream.sinks.file import FileConfig, FileSink
 
 PAYLOAD = Payload(b'{"id":1}\n', "application/x-ndjson", {"events": "1"})
 
 
 def sink(directory: Path, prefix: str = "") -> FileSink:
-    return FileSink(FileSettings(directory=str(directory), prefix=prefix), Context(fork="backup"))
+    return FileSink(FileConfig(directory=str(directory), prefix=prefix), Context(fork="backup"))
 
 
 def files(directory: Path) -> list[str]:

@@ -12,12 +12,12 @@ import pytest
 from forkstream.errors import UnavailableError
 from forkstream.event import Event
 from forkstream.ports import Context
-from forkstream.sinks.blackhole import BlackholeSettings, BlackholeSink
-from forkstream.sinks.stdout import StdoutSettings, StdoutSink
+from forkstream.sinks.blackhole import BlackholeConfig, BlackholeSink
+from forkstream.sinks.stdout import StdoutConfig, StdoutSink
 
 
 def sink() -> StdoutSink:
-    return StdoutSink(StdoutSettings(), Context(fork="look"))
+    return StdoutSink(StdoutConfig(), Context(fork="look"))
 
 
 def event(body: bytes) -> Event:
@@ -80,5 +80,5 @@ def test_a_closed_stdout_halts_the_fork(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_the_blackhole_takes_everything() -> None:
-    async with BlackholeSink(BlackholeSettings(), Context(fork="drain")) as blackhole:
+    async with BlackholeSink(BlackholeConfig(), Context(fork="drain")) as blackhole:
         assert await blackhole.write([event(b"x")]) == ()
