@@ -26,6 +26,8 @@ def decode_json(body: bytes) -> Json:
         raise UndecodableError("not_json", str(error)) from None
     except RecursionError:
         raise UndecodableError("nested_too_deep", f"{len(body)} bytes") from None
+    except ArithmeticError:  # an exponent beyond what Decimal takes
+        raise UndecodableError("number_out_of_range", f"{len(body)} bytes") from None
     return value
 
 
