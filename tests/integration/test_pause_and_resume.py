@@ -375,6 +375,12 @@ def test_whoever_else_answers_is_not_healthy(capsys: pytest.CaptureFixture[str],
     assert text in capsys.readouterr().out
 
 
+def test_whoever_else_answers_to_a_wish_refuses_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(b"HTTP/1.0 502 Bad Gateway\r\n\r\n<html>") as url:
+        assert run("pause", "replay", "--admin", url) == 2
+    assert f"{url} refuses: HTTP 502" in capsys.readouterr().err
+
+
 def test_a_service_that_hangs_is_not_waited_for() -> None:
     with answering(b"") as url, pytest.raises(CommandError, match=r"no answer from .* within 0\.05 s"):
         AdminClient(url, timeout=0.05).ask("GET", "/health")

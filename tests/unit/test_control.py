@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
 from forkstream import shared_file
 from forkstream.control import Control, DesiredState, control_of
@@ -219,6 +220,20 @@ def test_trouble_is_reported_once_and_again_if_its_reason_changes() -> None:
         "denied", "throttled", "throttled", "unexpected_RuntimeError",
     ]  # fmt: skip
     assert follower.states == [DesiredState()]
+
+
+def test_trouble_is_logged_where_nobody_asks_for_it_and_only_what_may_be_said() -> None:
+    denied, throttled = UnavailableError("denied", "ssm:GetParameter on /c"), TransientError("throttled", "anything")
+
+    async def main() -> None:
+        with anyio.move_on_after(60):
+            await Control(Scripted(denied, throttled)).follow(lambda _: None)
+
+    with capture_logs() as lines:
+        run_on_fake_clock(main)
+    assert [(line["log_level"], line["code"], line["detail"]) for line in lines] == [
+        ("warning", "denied", "ssm:GetParameter on /c"), ("warning", "throttled", None),
+    ]  # fmt: skip
 
 
 def test_looks_are_spread_so_that_many_workers_do_not_look_together() -> None:
