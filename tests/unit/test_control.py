@@ -48,7 +48,7 @@ def control(path: Path) -> Control:
 
 async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(10):
-        while not condition():  # noqa: ASYNC110  # nobody tells when it becomes true
+        while not condition():
             await anyio.sleep(0.005)
 
 
