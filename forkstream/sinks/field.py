@@ -24,7 +24,6 @@ class Field:
 
     def __init__(self, text: str) -> None:
         """Read the field once; raises ValueError for a path that cannot be read or that names more than one value."""
-        self.text = text
         self._attribute = text.removeprefix(_ATTRIBUTES) if text.startswith(_ATTRIBUTES) else None
         self._steps = () if self._attribute is not None or text == _WHOLE_BODY else _literal_steps(text)
 
@@ -44,9 +43,6 @@ class Field:
                     return msgspec.UNSET
                 value = value[step]
         return value
-
-    def __repr__(self) -> str:
-        return f"Field({self.text!r})"
 
 
 def _literal_steps(text: str) -> tuple[str | int, ...]:

@@ -296,6 +296,13 @@ async def test_the_table_is_asked_once_however_many_rows_are_refused(table: Tabl
     assert table.wire.actions["DescribeTable"] == 1
 
 
+async def test_a_table_that_cannot_be_asked_for_now_is_asked_at_the_next_refusal(table: Table) -> None:
+    table.wire.when("DescribeTable", answer(500, "InternalServerError"))
+    rows = [{"Id": str(at), "fill": TOO_LARGE} for at in range(2)]
+    assert {code for _, code in await table.write(rows, at_once=1)} == {"rejected"}
+    assert table.wire.actions["DescribeTable"] == 2
+
+
 def test_a_key_has_one_column_or_two(table: Table) -> None:
     with pytest.raises(ValueError, match="one column or two, found 3"):
         table.writer(key={"a": "S", "b": "S", "c": "S"})
