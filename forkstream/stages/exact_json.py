@@ -1,7 +1,8 @@
 """JSON whose fractions keep the very characters they were written with: what a stage that only passes values on works with.
 
 A fraction decodes as the ``msgspec.Raw`` of its text, so ``1.50`` and ``2e400`` go out as they came in, also where a
-Decimal would write an exponent another way or refuse it. Whole numbers are ``int``, strings, arrays and objects as usual.
+Decimal would write an exponent another way or refuse it. Whole numbers are ``int`` (so ``-0`` becomes 0), strings,
+arrays and objects as usual.
 """
 
 from __future__ import annotations

@@ -91,11 +91,12 @@ class Sanitize(EventStage[SanitizeConfig]):
 
     **What fails.** A body that is not JSON in UTF-8, is nested too deep, or holds a value of another type where a
     path leads through: a list or a scalar where a key is to be looked up, an object or a scalar where an index is,
-    also below a ``*``. What is missing passes, and so does null, which holds nothing; a body that is null does not.
+    also below a ``*``. What is missing passes, and so does null, which holds nothing, unless it is the whole body.
     Error details name rules and types, never a value or a key of the event.
 
     **What goes out** where a rule for the body exists is always encoded anew, so that no key that was written twice
-    or with escapes gets past. Numbers keep their digits; what no rule leads through keeps its bytes.
+    or with escapes gets past. Numbers keep their digits; what no rule leads through, and no detector suspects, keeps
+    its bytes. The stage remembers short keys it has met, as what to do with them, and nothing else of any event.
     """
 
     sanitizes: ClassVar[bool] = True

@@ -47,6 +47,14 @@ def test_attributes_are_dropped_and_kept_by_name(rules: dict[str, list[str]], na
     assert all(result[name] == ATTRIBUTES[name] for name in names)
 
 
+def test_names_are_compared_like_keys() -> None:
+    given = {"X-Trace": Attribute("String", "x")}
+    assert left(given, attributes={"drop": ["x-trace"]}) == {}
+    assert left(given, attributes={"drop": ["x-trace"]}, case="sensitive") == given
+    assert left(given, attributes={"keep": ["x-trace"]}) == {}
+    assert left(given, attributes={"keep": ["X-*"]}) == given
+
+
 def test_the_case_of_names_counts_if_the_config_says_so() -> None:
     assert list(left(ATTRIBUTES, attributes={"drop": ["Amount", "image"]}, case="sensitive")) == [
         *("amount", "card-number", "card.cvv")

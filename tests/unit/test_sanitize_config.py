@@ -5,7 +5,27 @@ from typing import Any
 import msgspec
 import pytest
 
+from forkstream.event import Event
+from forkstream.registry import Kind
+from forkstream.stages.sanitize import Sanitize
+from tests.config_kit import load, messages, offer
 from tests.sanitize_kit import KEY, sanitized, stage
+
+FILE = """
+forks:
+  backup:
+    source: {queue: {queue: orders}}
+    stages:
+      - sanitize:
+          drop: ["payment.card-*", 'items[*]."gift.note"']
+          mask:
+            - customer.name
+            - {paths: [customer.phone], keep_last: 4}
+          hash: {key: "${HASH_KEY}", paths: [customer.email]}
+          attributes: {keep: [amount]}
+          detect: {card_numbers: mask}
+    sink: {table: {}}
+"""
 
 
 @pytest.mark.parametrize(
@@ -74,3 +94,22 @@ def test_what_is_of_no_use_does_not_type_check(config: dict[str, Any]) -> None:
 
 def test_the_case_rule_holds_for_contradictions_too() -> None:
     assert sanitized('{"A":{"b":1},"a":[{"c":1}]}', drop=["A.b", "a[*].c"], case="sensitive") == b'{"A":{},"a":[{}]}'
+
+
+def test_a_config_file_says_all_of_it() -> None:
+    config = load(FILE, environ={"HASH_KEY": KEY}, more=[offer(Kind.STAGE, "sanitize", Sanitize)])
+    (sanitize,) = config.plans[0].chain
+    assert isinstance(sanitize, Sanitize)
+    body = (
+        b'{"customer":{"name":"John","phone":"+1 555 0100","email":null},"payment":{"card-cvv":1},'
+        b'"items":[{"gift.note":"x"}],"note":"4111111111111111"}'
+    )
+    assert sanitize(Event(body, id="1")).body == (
+        b'{"customer":{"name":"****","phone":"****0100","email":null},"payment":{},"items":[{}],"note":"****"}'
+    )
+
+
+def test_a_short_key_is_a_problem_of_the_config_that_does_not_show_it() -> None:
+    (problem,) = messages(FILE, environ={"HASH_KEY": "hunter2"}, more=[offer(Kind.STAGE, "sanitize", Sanitize)])
+    assert "hash.key has 7 characters, at least 32 are needed" in problem
+    assert "hunter2" not in problem

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from forkstream.event import Event
+from forkstream.stages.sanitize import Sanitize
 from tests.sanitize_kit import KEY, ORDER, sanitized, stage
 
 
@@ -127,7 +128,7 @@ def test_the_same_value_has_the_same_hash_however_json_spells_it(spellings: list
 @pytest.mark.parametrize(
     "values",
     [
-        ["1", "10", "100", "0.1", "-1", "0"],
+        ["1", "10", "100", "0.1", "0.01", "-1", "0"],
         ["1e400", "1e401", "-1e400"],
         ["123456789012345678901234567890.1", "123456789012345678901234567890.2"],
         ['"a"', '"A"', '"a "', '["a"]', '{"a":"a"}', "[]", "{}", "true", "false"],
@@ -135,6 +136,28 @@ def test_the_same_value_has_the_same_hash_however_json_spells_it(spellings: list
 )
 def test_different_values_have_different_hashes(values: list[str]) -> None:
     assert len({sanitized(f'{{"a":{text}}}', hash={"paths": ["a"], "key": KEY}) for text in values}) == len(values)
+
+
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [
+        ('"450.00"', "450.00"),
+        ("450.00", "450"),
+        ("-0.0", "0"),
+        ("1e2", "100"),
+        ("0.050", "0.05"),
+        ("-12.34", "-12.34"),
+        ("1e64", "1" + "0" * 64),
+        ("1e65", "1e65"),
+        ("12.5e-100", "125e-101"),
+        ("1e999999999", "1e999999999"),  # its digits would not fit into memory
+        ("true", "true"),
+        ('{"b":[1.0,"é",null],"a":{}}', '{"a":{},"b":[1,"é",null]}'),
+    ],
+)
+def test_what_is_hashed_can_be_made_by_another_program(value: str, canonical: str) -> None:
+    body = sanitized(f'{{"a":{value}}}', hash={"paths": ["a"], "key": KEY})
+    assert json.loads(body) == {"a": pseudonym(canonical)}
 
 
 def test_another_key_makes_another_hash() -> None:
@@ -215,6 +238,14 @@ def test_the_same_stage_takes_events_of_any_shape_one_after_another() -> None:
     for number in range(3000):
         body = f'{{"key-{number}":{{"secret":1,"n":{number}}}}}'.encode()
         assert sanitize(Event(body, id="1")).body == b'{"key-%d":{"n":%d}}' % (number, number)
+        assert sanitize(Event(b'{"%s":{"secret":1}}' % (b"k" * number), id="1")).body.endswith(b'":{}}')
+    assert _remembered(sanitize) <= 1024 * 64, "no producer may fill the memory with its keys"
+
+
+def _remembered(sanitize: Sanitize) -> int:
+    """The characters of all the keys that a stage holds on to."""
+    assert sanitize._body is not None
+    return sum(len(key) for level in sanitize._body._levels.values() for key in getattr(level, "_memo", ()))
 
 
 def test_the_given_event_is_left_as_it_was() -> None:
