@@ -20,6 +20,11 @@ from forkstream.stages.paths import Index, Key, Path, Step
 from forkstream.stages.redact import GONE, Gone
 from forkstream.stages.scrub import Scrub
 
+# Measured with `drop: [payment.card-*]` on an order of 627 bytes, event in, event out (Python 3.11.7, msgspec 0.22, one
+# core, best of many): 4.7 µs as it is here; 7.1 µs for decoding all of it with Decimal fractions, filtering `payment` by
+# hand and encoding all of it again. The two decodes and the encode alone, with no rule at all, take 2.4 µs. Remembering
+# the actions of a whole object by the tuple of its keys saved 0.4 µs more, but a few optional keys make many tuples.
+
 Action: TypeAlias = Callable[[Raw], object] | Gone | None
 """What happens to a value: something stands in for it, unless that is ``GONE``; ``GONE`` drops it unseen, None leaves it."""
 

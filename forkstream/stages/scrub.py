@@ -15,6 +15,9 @@ from forkstream.stages.redact import GONE, Gone, Treatment
 
 V = TypeVar("V")
 
+# Measured on the same order as in rewrite.py, with both detectors on: 4.7 µs where it holds neither an @ nor 13 digits,
+# against 58 µs for decoding and searching all of it; 70 to 90 µs either way where it holds both.
+
 _SHALLOW: Final = 4  # levels looked at one by one; each look reads all that is below, so not too many
 
 
