@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from importlib.metadata import version
 
 import anyio
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from forkstream.backoff import spread
 from forkstream.control import Control, DesiredState
-from forkstream.errors import CommandError
+from forkstream.errors import CommandError, DeliveryError
 from forkstream.flow.custody import Outcome
 from forkstream.flow.fork import CLOSE_SECONDS, RELEASE_SECONDS, Flow, Fork
 from forkstream.flow.gate import State
@@ -28,6 +28,8 @@ STOP_MARGIN = RELEASE_SECONDS + CLOSE_SECONDS + 1.0
 """Seconds at the end of the drain that are kept for releasing and closing."""
 MAX_POLL_WAIT = 20.0
 """Seconds that a long poll waits at most (SQS: 20, see ReceiveMessage)."""
+CONTROL_SECONDS = 5.0
+"""How long a start waits to read the desired state; what is paused only there must not receive before."""
 STALL_SECONDS = 120.0
 """So long may a fork neither progress nor be within a declared wait before a restart is asked for."""
 
@@ -81,7 +83,7 @@ class Service:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._obey_signals)
                 tasks.start_soon(self._observe)
-                self._follow_control(tasks)
+                await self._follow_control(tasks)
                 on_started()
                 self._log.info("started", run=self._run, forks=sorted(self.forks))
                 with self._scope:
@@ -138,13 +140,17 @@ class Service:
         try:
             await fork.run()
         except Exception as error:  # noqa: BLE001  # only a bug of the runtime: the others go on, /health asks for a restart
-            self._failed[fork.flow.name] = type(error).__name__
+            self._failed[fork.flow.name] = _name_of(error)
             self._log.exception("fork failed", fork=fork.flow.name)
             await self._stopping.wait()
 
-    def _follow_control(self, tasks: TaskGroup) -> None:
-        if self._control:
-            tasks.start_soon(self._control.follow, self._obey)
+    async def _follow_control(self, tasks: TaskGroup) -> None:
+        """Obey the desired state before the first receive, if it can be read soon, and from then on."""
+        if self._control is None:
+            return
+        with anyio.move_on_after(CONTROL_SECONDS), suppress(DeliveryError):
+            self._obey(await self._control.read())
+        tasks.start_soon(self._control.follow, self._obey)
 
     def _obey(self, desired: DesiredState) -> None:
         for name, fork in self.forks.items():
@@ -237,3 +243,10 @@ class Service:
         if self._control:
             return f"written to {self._control.url}: every task follows it, and it survives a restart"
         return "this process only, until it ends: set `control` to reach every task"
+
+
+def _name_of(error: Exception) -> str:
+    """Name the error within groups of errors, which task groups raise."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__

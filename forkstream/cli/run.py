@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -52,6 +54,7 @@ def run(
     )
     configure_logs(loaded.file.log)
     anyio.run(_serve, loaded, run_id, switches, admin, backend_options={"use_uvloop": os.name == "posix"})
+    _leave()
 
 
 async def _serve(loaded: Config, run_id: str, switches: Switches, admin: bool) -> None:
@@ -72,6 +75,14 @@ async def _serve(loaded: Config, run_id: str, switches: Switches, admin: bool) -
             yield serving
 
     await service.run(*([endpoint] if admin else []))
+
+
+def _leave() -> None:
+    """End even if a plugin's blocking call hangs: a thread can't be ended, and Python would wait for it for ever."""
+    if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _stop_timeout() -> float:

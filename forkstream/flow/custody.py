@@ -42,7 +42,7 @@ class Held:
 class Receive:
     """The events of one receive and until when they are hidden (seconds of the loop's clock)."""
 
-    __slots__ = ("extend_at", "held", "hidden_until", "hold_until", "unsettled")
+    __slots__ = ("extend_at", "held", "hold_until", "unsettled")
 
     def __init__(self, now: float, hold: float, hold_limit: float) -> None:
         self.held: list[Held] = []
@@ -52,7 +52,6 @@ class Receive:
 
     def hidden(self, now: float, seconds: float) -> None:
         """Note that these events are hidden for ``seconds`` from now; half of that is kept as a reserve."""
-        self.hidden_until = now + seconds
         self.extend_at = now + seconds / 2
 
 
@@ -108,23 +107,20 @@ class Custody:
     async def _extend(self, due: list[Receive], now: float) -> None:
         # One that waits to be shown again is left alone: an extension would hide it for longer.
         async with self._quiet:
-            receipts = [
-                held.receipt
-                for receive in due
-                for held in receive.held
-                if not held.settled and held.outcome is not Outcome.RETRY and now < receive.hold_until
-            ]
+            receipts = [held.receipt for receive in due for held in receive.held if _is_kept(held, now)]
             try:
-                await self._source.hold(receipts, self._hold)
+                refusals = await self._source.hold(receipts, self._hold)
             except Exception as error:  # noqa: BLE001  # a source's bug must not end the fork
                 self._on_trouble(
                     as_delivery_error(error)
                 )  # tried again at the next pass; half of the time is still left
                 return
-        self.extended += len(receipts)
+        self.extended += len(receipts) - len(refusals)
+        refused = {refusal.receipt for refusal in refusals if not refusal.lost}
         for receive in due:
-            # SQS refuses what would hide a message for more than 12 hours in all
-            receive.hidden(now, min(self._hold, max(receive.hold_until - now, self.PATIENCE)))
+            if refused.isdisjoint(held.receipt for held in receive.held):  # else all of it again at the next pass
+                # SQS refuses what would hide a message for more than 12 hours in all
+                receive.hidden(now, min(self._hold, max(receive.hold_until - now, self.PATIENCE)))
 
     async def show_again(self, receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
         """End the hold: visible to everybody after ``seconds``, 0 for at once.
@@ -133,3 +129,7 @@ class Custody:
         """
         async with self._quiet:
             return await self._source.hold(receipts, seconds)
+
+
+def _is_kept(held: Held, now: float) -> bool:
+    return not held.settled and held.outcome is not Outcome.RETRY and now < held.receive.hold_until

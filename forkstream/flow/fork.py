@@ -166,6 +166,8 @@ class Fork:
         self._scope.deadline = min(self._scope.deadline, deadline)
         if not self.gate.draining:
             self.gate.drain()
+            if self.dead_letters:
+                self.dead_letters.gate.drain()
             self._draining.set()
 
     # Landing: the one place where a written, dead or given up event gets its outcome.

@@ -193,6 +193,9 @@ class Intake:
 
     async def _pass(self, held: list[Held]) -> None:
         passage = await self._chain.run(held)
+        if self._gate.draining:  # an async stage took its time: nothing more can be written, nor buried
+            self.again(held)
+            return
         for reason, dropped in passage.dropped.items():
             self._meter.dropped(reason, len(dropped))
             self._settlement.delete(dropped, Outcome.DROPPED)
@@ -200,9 +203,6 @@ class Intake:
             self._on_stopped(stopped)
         if self._groups and passage.stopped:
             self.again(split_behind(held, [stopped.held for stopped in passage.stopped]))
-        if self._gate.draining:
-            self.again(passage.through)
-            return
         self._gather([one for one in passage.through if one.outcome is None])
 
     def _gather(self, held: Sequence[Held]) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial, reduce
 from typing import Protocol
 
+import anyio
+import anyio.from_thread
 import anyio.to_thread
 
 from forkstream.event import Event, Failure
@@ -37,7 +41,8 @@ class EventWriter:
     def __init__(self, sink: EventSink[Settings], concurrency: int) -> None:
         self.sink = sink
         self.blocking = not inspect.iscoroutinefunction(sink.write)
-        self.threads = anyio.CapacityLimiter(concurrency)
+        self.places = anyio.Semaphore(concurrency)
+        self.threads = anyio.CapacityLimiter(math.inf)  # the places are the limit: they outlast a cancellation
 
     def begin(self, partition: str, events: Sequence[Event]) -> Writing:  # noqa: ARG002  # the events know where they go
         return _EventWriting(self, events)
@@ -55,14 +60,30 @@ class _EventWriting:
         return answer
 
     async def _write(self) -> object:
-        write = self._writer.sink.write
         if self._writer.blocking:
-            # A thread can't be cancelled: after a time-out it goes on, and keeps its place, while its events are retried.
-            return await anyio.to_thread.run_sync(
-                write, self._events, limiter=self._writer.threads, abandon_on_cancel=True
-            )
-        written = write(self._events)
+            return await self._write_in_thread()
+        written = self._writer.sink.write(self._events)
         return await written if inspect.isawaitable(written) else written
+
+    async def _write_in_thread(self) -> object:
+        """Call a sink that blocks. A thread can't be cancelled: after a time-out it goes on and keeps its place."""
+        places, write, began = self._writer.places, self._writer.sink.write, False
+
+        def call() -> object:
+            nonlocal began
+            began = True
+            try:
+                return write(self._events)
+            finally:
+                with suppress(RuntimeError):  # the loop is over: nobody waits for a place any more
+                    anyio.from_thread.run_sync(places.release)
+
+        await places.acquire()
+        try:
+            return await anyio.to_thread.run_sync(call, limiter=self._writer.threads, abandon_on_cancel=True)
+        finally:
+            if not began:
+                places.release()
 
 
 class ObjectWriter:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import anyio
 
-from forkstream import Event, Failure, TransientError
+from forkstream import Event, EventSink, Failure, Settings, TransientError
 from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.gate import State
 from forkstream.testing.clock import run_on_fake_clock
-from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
+from tests.kit import CONTEXT, ScriptedSink, events, fork_of, memory_source, running, until
 
 
 def test_a_sink_that_hangs_is_cancelled_and_its_events_are_tried_again() -> None:
@@ -102,3 +104,31 @@ def test_retries_end_before_the_source_lets_go() -> None:
         assert fork.settlement.expired == 0
 
     run_on_fake_clock(main)
+
+
+async def test_a_blocking_sink_that_hangs_keeps_its_place_while_its_events_are_tried_again() -> None:
+    """On real threads and the real clock: a fake one has nothing to jump to while a thread works."""
+    release, calls, most = threading.Event(), Counter[str](), 0
+
+    class Blocking(EventSink[Settings]):
+        def write(self, events: Sequence[Event]) -> Collection[Failure]:
+            nonlocal most
+            calls["now"] += 1
+            calls["all"] += 1
+            most = max(most, calls["now"])
+            try:
+                if calls["all"] <= 2:
+                    assert release.wait(30)
+            finally:
+                calls["now"] -= 1
+            return ()
+
+    source = memory_source(events(4))
+    retry = RetryPolicy(write_timeout=0.1)
+    fork = fork_of(source, Blocking(Settings(), CONTEXT), max_events=1, max_age=0.0, concurrency=2, retry=retry)
+    async with running(fork, drain_within=10):
+        await until(lambda: calls["all"] == 2 and fork.meter.failed_total >= 4, 30)
+        assert calls["all"] == 2, "a third call was made while two hung"
+        release.set()
+        await until(lambda: not source.waiting, 30)
+    assert most == 2
