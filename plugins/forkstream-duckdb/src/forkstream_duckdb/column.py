@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from forkstream.event import Event
+from forkstream.fields.field import Field
 from forkstream.settings import Settings
-from forkstream.sinks.field import Field
 from forkstream_duckdb.column_type import TYPES, ColumnType, MisfitError
 
 
