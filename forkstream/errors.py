@@ -1,14 +1,16 @@
 """Every error forkstream raises or takes from a plugin.
 
-ForkstreamError
-├── ConfigError            the configuration cannot be run; holds every problem found
-├── PluginError            a plugin is missing, ambiguous, broken or made for another version of the ports
-├── CommandError           a command cannot do what was asked; its message says what to do next
-└── DeliveryError          what a plugin raises while it works; one of three kinds:
-├── TransientError     try the same again a little later
-├── PermanentError     these events will never go through
-│   └── UndecodableError   an event's body is not what its stage has to read
-└── UnavailableError   the destination cannot be used at all until someone mends it
+    ForkstreamError
+    ├── ConfigError            the configuration cannot be run; holds every problem found
+    ├── PluginError            a plugin is missing, ambiguous, broken or made for another version of the ports
+    ├── CommandError           a command cannot do what was asked; its message says what to do next
+    └── DeliveryError          what a plugin raises while it works; one of three kinds:
+        ├── TransientError     try the same again a little later
+        ├── PermanentError     these events will never go through
+        │   └── UndecodableError   an event's body is not what its stage has to read
+        └── UnavailableError   the destination cannot be used at all until someone mends it
+
+Catch the root for all that forkstream raises on purpose.
 """
 
 from __future__ import annotations

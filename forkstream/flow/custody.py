@@ -42,7 +42,7 @@ class Held:
 class Receive:
     """The events of one receive and until when they are hidden (seconds of the loop's clock)."""
 
-    __slots__ = ("extend_at", "held", "hold_until", "unsettled")
+    __slots__ = ("extend_at", "held", "hidden_until", "hold_until", "unsettled")
 
     def __init__(self, now: float, hold: float, hold_limit: float) -> None:
         self.held: list[Held] = []
@@ -52,6 +52,7 @@ class Receive:
 
     def hidden(self, now: float, seconds: float) -> None:
         """Note that these events are hidden for ``seconds`` from now; half of that is kept as a reserve."""
+        self.hidden_until = now + seconds
         self.extend_at = now + seconds / 2
 
 

@@ -10,10 +10,10 @@ from msgspec import Meta
 
 from forkstream.errors import PermanentError
 from forkstream.event import Event, encode_json
+from forkstream.fields.field import Field, Found
+from forkstream.fields.moment import epoch_milliseconds, read_moment
 from forkstream.settings import Settings
-from forkstream.sinks.field import Field, Found
 from forkstream.sinks.item import Cell
-from forkstream.stages.moment import epoch_milliseconds, read_moment
 
 
 class ColumnSettings(Settings):

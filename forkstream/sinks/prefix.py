@@ -13,8 +13,8 @@ from urllib.parse import quote
 import msgspec
 
 from forkstream.event import Event
+from forkstream.fields.field import Field, Found
 from forkstream.settings import Settings
-from forkstream.sinks.field import Field, Found
 
 _TIME_CODES = "YmdHMjGV"
 _PIECE = re.compile(r"(?P<code>%.?)|(?P<field>\{[^{}]*\})|(?P<brace>[{}])|(?P<text>[^%{}]+)", re.DOTALL)

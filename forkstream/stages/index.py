@@ -9,11 +9,11 @@ from msgspec import Meta
 
 from forkstream.errors import PermanentError, UndecodableError
 from forkstream.event import Event, Target
+from forkstream.fields.moment import epoch_milliseconds, read_moment
+from forkstream.fields.required_field import RequiredField
 from forkstream.ports import Context, EventStage
 from forkstream.settings import Settings
 from forkstream.stages.index_name import IndexName, Rotation
-from forkstream.stages.moment import epoch_milliseconds, read_moment
-from forkstream.stages.required_field import RequiredField
 from forkstream.stages.selection import Selection
 
 TIMESTAMP = "@timestamp"

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from forkstream.errors import PermanentError
 from forkstream.event import Event
-from forkstream.stages.required_field import RequiredField
+from forkstream.fields.required_field import RequiredField
 
 Rotation: TypeAlias = Literal["none", "hour", "day", "week", "month"]
 

@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Raw
 
 from forkstream.errors import PermanentError, UndecodableError
+from forkstream.fields.paths import Index, Key, Path, Step
 from forkstream.stages.exact_json import decode_elements, decode_members, decode_raw
-from forkstream.stages.paths import Index, Key, Path, Step
 from forkstream.stages.redact import GONE, Gone
 from forkstream.stages.scrub import Scrub
 

@@ -10,11 +10,11 @@ from msgspec import Meta
 
 from forkstream.errors import UndecodableError
 from forkstream.event import Event
+from forkstream.fields.paths import Path
 from forkstream.ports import Context, EventStage
 from forkstream.settings import Secret, Settings
 from forkstream.stages.detectors import CARD_NUMBERS, EMAILS, Detector
 from forkstream.stages.exact_json import encode_exact
-from forkstream.stages.paths import Path
 from forkstream.stages.redact import GONE, Hash, Mask, Treatment
 from forkstream.stages.rewrite import Rewrite, Rule
 from forkstream.stages.sanitize_attributes import AttributeRewrite

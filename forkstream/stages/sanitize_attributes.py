@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from forkstream.event import Attribute
-from forkstream.stages.paths import Key
+from forkstream.fields.paths import Key
 from forkstream.stages.redact import GONE, Gone, Redaction, Treatment
 from forkstream.stages.scrub import Scrub
 

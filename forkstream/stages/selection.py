@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from forkstream.event import Json
-from forkstream.stages.paths import Index, Key, Path
+from forkstream.fields.paths import Index, Key, Path
 
 _Steps: TypeAlias = tuple[str | Key | Index, ...]
 """A path, or what is left of it below the value at hand. A key without wildcards is its text, which compares faster."""

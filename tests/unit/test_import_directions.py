@@ -28,10 +28,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "envelope": GROUND,
     "formats": GROUND | {"envelope"},
     "letters": GROUND,
+    "fields": GROUND,
     "aws": GROUND,
     "sources": GROUND | {"aws"},
-    "stages": GROUND | {"aws"},
-    "sinks": GROUND | {"aws"},
+    "stages": GROUND | {"aws", "fields"},
+    "sinks": GROUND | {"aws", "fields"},
     "reading": GROUND | OBJECTS | {"aws", "stages"},
     "telemetry": GROUND,
     "flow": GROUND | OBJECTS | {"telemetry"},
@@ -44,9 +45,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin": GROUND | {"config", "status"},
     "assembly": GROUND | OBJECTS | {"config", "flow"},
     "service": GROUND | {"control", "flow", "status", "telemetry"},
+    "dlq": GROUND | OBJECTS | {"aws", "config", "flow", "reading", "sinks", "sources", "stages"},
     "testing": GROUND,
 }
-LAST = {"cli", "demo"}
+LAST = {"__main__", "cli", "demo"}
 """They may import anything; nobody imports them."""
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forkstream.event import Json, decode_json, encode_json
-from forkstream.stages.moment import EPOCH, epoch_milliseconds, read_moment
+from forkstream.fields.moment import EPOCH, epoch_milliseconds, read_moment
 
 ORDERED = datetime(2018, 12, 16, 7, 41, 11, tzinfo=UTC)
 

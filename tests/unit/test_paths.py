@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forkstream.stages.paths import Index, Key, Path
+from forkstream.fields.paths import Index, Key, Path
 
 
 @pytest.mark.parametrize(

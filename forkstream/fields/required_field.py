@@ -6,7 +6,7 @@ import msgspec
 
 from forkstream.errors import PermanentError
 from forkstream.event import Event, Json
-from forkstream.sinks.field import Field
+from forkstream.fields.field import Field
 
 
 class RequiredField:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from forkstream.event import Event, Json
-from forkstream.stages.paths import Index, Path
+from forkstream.fields.paths import Index, Path
 
 Found: TypeAlias = "Json | bytes | msgspec.UnsetType"
 """What stands at a field: UNSET where nothing does, bytes for a binary message attribute."""
@@ -24,6 +24,7 @@ class Field:
 
     def __init__(self, text: str) -> None:
         """Read the field once; raises ValueError for a path that cannot be read or that names more than one value."""
+        self.text = text
         self._attribute = text.removeprefix(_ATTRIBUTES) if text.startswith(_ATTRIBUTES) else None
         self._steps = () if self._attribute is not None or text == _WHOLE_BODY else _literal_steps(text)
 

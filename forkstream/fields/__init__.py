@@ -1,0 +1,1 @@
+"""Where a value stands in an event, as configs name it: paths, single fields, times."""
