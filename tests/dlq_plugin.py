@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -19,11 +20,11 @@ class ParticularSettings(Settings):
 class Particular(EventSink[ParticularSettings]):
     """Appends a line ``id amount`` for each event; refuses an amount that is no number.
 
-    $DIE=before or after kills its process there, before or after the lines are written.
+    $INSTANT kills its process before or after the lines are written, or lets it wait there for a file ``go-on``.
     """
 
     def write(self, events: Sequence[Event]) -> Collection[Failure]:
-        _die("before")
+        _at("before")
         failures = []
         with Path(self.config.file).open("a") as file:
             for event in events:
@@ -32,10 +33,15 @@ class Particular(EventSink[ParticularSettings]):
                     failures.append(Failure.permanent(event, "mapping", f"amount: {amount} is no number"))
                 else:
                     file.write(f"{event.id} {amount}\n")
-        _die("after")
+        _at("after")
         return failures
 
 
-def _die(instant: str) -> None:
-    if os.environ.get("DIE") == instant:
+def _at(instant: str) -> None:
+    wanted = os.environ.get("INSTANT")
+    if wanted == instant:
         os.kill(os.getpid(), signal.SIGKILL)
+    if wanted == f"wait {instant}":
+        Path("waiting").touch()
+        while not Path("go-on").exists():
+            time.sleep(0.01)

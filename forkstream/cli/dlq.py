@@ -241,6 +241,7 @@ async def _obey_signals(redriving: Redrive, scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             if redriving.report.trouble:
+                view.warn("ended at once")
                 scope.cancel()
                 return
             redriving.report.trouble = "told to"

@@ -24,7 +24,7 @@ from forkstream.sources.sqs import SqsSource
 
 HOLD = 120.0
 """Seconds for which a receive hides letters; extended at the half, so a crash hides nothing for longer."""
-_WAIT = 2.0
+WAIT = 1.0
 """Seconds to wait for a letter: a long poll asks all of SQS's servers, and an empty answer then means an empty queue."""
 
 
@@ -36,14 +36,16 @@ class QueueStore(Store):
     do not, there is only the queue's own visibility.
     """
 
-    drains = True
-
     def __init__(self, source: SqsSource, shelf: Shelf, claims: Claims, name: str) -> None:
         super().__init__(name, claims)
         self._source = source
         self._shelf = shelf
         self._custody = Custody(source, HOLD, self._hold_failed)
         self._held: dict[str, Held] = {}  # by letter
+
+    @property
+    def unveils(self) -> bool:
+        return self._source.ordered  # the next letters of a group come once those before them are gone
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Self]:
@@ -68,7 +70,7 @@ class QueueStore(Store):
     ) -> AsyncGenerator[Entry | Unreadable, None]:
         found: set[str] = set()
         while not selection.complete(found):
-            answer = await patiently(lambda: self._source.receive(self._source.max_receive, hold=HOLD, wait=_WAIT))
+            answer = await patiently(lambda: self._source.receive(self._source.max_receive, hold=HOLD, wait=WAIT))
             if not answer:
                 return
             for one in self._custody.take(answer, anyio.current_time()):

@@ -88,7 +88,7 @@ class Redrive:
         async with AsyncExitStack() as plugins:
             for plugin in self._plugins():
                 await plugins.enter_async_context(plugin)
-            while await self._sweep(selection) and self._store.drains and not self.stopping:
+            while await self._sweep(selection) and self._store.unveils and not self.stopping:
                 pass
 
     async def _sweep(self, selection: Selection) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from typing import Any, ClassVar
+from typing import Any
 
 from forkstream.dlq.claims import Claim, Claims
 from forkstream.dlq.entry import Entry, Unreadable
@@ -15,15 +15,17 @@ from forkstream.dlq.standing import Mark
 class Store(ABC):
     """Finds letters and notes what becomes of them. Methods raise the three kinds of DeliveryError."""
 
-    drains: ClassVar[bool] = False
-    """True if letters leave it as they are redriven, so that a second look can find others."""
-
     def __init__(self, name: str, claims: Claims) -> None:
         self.name = name
         """Where the letters lie, for people."""
         self.claims = claims
         self.notes: list[str] = []
         """What whoever looks into it should know."""
+
+    @property
+    def unveils(self) -> bool:
+        """Whether letters that were redriven can have hidden others, so that it pays to look again."""
+        return False
 
     @abstractmethod
     def find(self, selection: Selection, *, newest_first: bool = False) -> AsyncGenerator[Entry | Unreadable, None]:

@@ -22,6 +22,7 @@ from forkstream.formats import Format
 from forkstream.letters import Letter, letter_of
 from forkstream.ports import ObjectSink
 from forkstream.registry import Registry
+from forkstream.stages.codec import decompress
 from tests.cli_kit import run
 
 PLUGIN = Path(__file__).parents[1] / "dlq_plugin.py"
@@ -43,7 +44,7 @@ CONFIG = """
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in ("FORKSTREAM_CONFIG", "FORKSTREAM_DEBUG", "DIE"):
+    for name in ("FORKSTREAM_CONFIG", "FORKSTREAM_DEBUG", "INSTANT"):
         monkeypatch.delenv(name, raising=False)
     configure(CONFIG)
     return tmp_path
@@ -349,3 +350,22 @@ def test_plugins_find_their_switches_as_they_stand(capsys: pytest.CaptureFixture
     Path("dead", "01ARZ3NDEKTSV4RRFFQ69G5FAW.ndjson").write_bytes(letter("b", 2).encode() + b"\n")
     assert run("dlq", "redrive", *bury_with, "--fork", "search", "--all") == 0
     assert sent() == ["True"]
+
+
+def test_a_fork_with_objects_gets_its_letters_in_objects_of_its_own_format(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("""
+        forks:
+          search:
+            source: memory
+            stages: [sanitize: {drop: [note]}, compress]
+            sink: {file: {directory: backup, prefix: orders/}}
+            dead_letter: {sink: {file: {directory: dead}}}
+    """)
+    plain = [letter(str(number), 1, code="not_json", body="no json") for number in range(10)]
+    bury(*plain[:5], letter("x", 1), letter("y", 2, step="stages[0].sanitize"), *plain[5:])
+    assert dlq("redrive", "--all", "--json") == 1
+    answer = printed(capsys)
+    assert answer["counts"] == {"sent": 2, "failed again": 10}
+    assert answer["trouble"] == ""
+    written = [decompress(path.read_bytes(), ".zst") for path in Path("backup/orders").glob("*.ndjson.zst")]
+    assert sorted(filter(None, written)) == [b'{"amount": 1, "note": "card 4111111111111111"}\n', b'{"amount":2}\n']
