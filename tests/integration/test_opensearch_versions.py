@@ -47,7 +47,7 @@ async def test_contract_07_the_newest_stands_after_any_order_of_concurrent_write
     opensearch: str, unique: str, seed: int
 ) -> None:
     events = [document(unique, str(n % 20), {"n": n}, version=n) for n in range(200)]
-    random.Random(seed).shuffle(events)  # noqa: S311  # no secret
+    random.Random(seed).shuffle(events)
     async with sink(opensearch) as opened:
         failures = await asyncio.gather(*(opened.write(events[start : start + 25]) for start in range(0, 200, 25)))
     assert not any(failures)
