@@ -72,9 +72,9 @@ class InMemoryConfig(Settings):
 
 
 class InMemory(Source[InMemoryConfig]):
-    receive = Queue.receive  # type: ignore[assignment]
-    delete = Queue.delete  # type: ignore[assignment]
-    hold = Queue.hold  # type: ignore[assignment]
+    receive = Queue.receive
+    delete = Queue.delete
+    hold = Queue.hold
 
 
 class ScrubConfig(Settings):
@@ -127,7 +127,7 @@ class Encrypt(ObjectStage[EncryptConfig]):
         if config.cipher == "crash":
             raise RuntimeError("no such cipher")
 
-    prepare = Compress.prepare  # type: ignore[assignment]
+    prepare = Compress.prepare
 
 
 class TlsConfig(Settings):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-import boto3
+import boto3  # type: ignore[import-untyped]  # ships no types
 import pytest
 from aiobotocore.config import AioConfig
 from aiohttp import web
@@ -208,3 +208,27 @@ async def test_without_any_credentials_the_first_call_says_so(nowhere: None) -> 
             await sqs.list_queues()
     assert isinstance(caught.value, Exception)
     assert classify(caught.value, action="sqs:ListQueues", resource="*").code == "credentials"
+
+
+async def test_credentials_to_sign_with_are_renewed_before_they_expire(keys: None) -> None:
+    recorder = Recorder(timedelta(minutes=5), timedelta(hours=1))
+    async with recorder.open() as url:
+        session = AwsSession(AwsSettings(endpoint_url=url, role_arn=ROLE))
+        assert [(await session.credentials()).access_key for _ in range(3)] == ["ROLE1", "ROLE2", "ROLE2"]
+
+
+async def test_credentials_to_sign_with_and_region_are_those_of_the_clients(keys: None) -> None:
+    session = AwsSession(AwsSettings())
+    assert (await session.credentials()).access_key == "OWN"
+    assert session.region == "eu-west-1"
+    assert AwsSession(AwsSettings(region="eu-central-1", role_arn=ROLE)).region == "eu-central-1"
+
+
+async def test_without_credentials_or_region_there_is_nothing_to_sign_with(nowhere: None) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        await AwsSession(AwsSettings(region="eu-west-1")).credentials()
+    assert caught.value.code == "credentials"
+    for settings in (AwsSettings(), AwsSettings(profile="gone")):
+        with pytest.raises(UnavailableError) as caught:
+            _ = AwsSession(settings).region
+        assert caught.value.code == "misconfigured"

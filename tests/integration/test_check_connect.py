@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import boto3
+import boto3  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from forkstream.demo.embedded_aws import EmbeddedAws
@@ -26,7 +26,7 @@ forks:
 
 def test_what_a_config_names_and_aws_lacks_is_told_by_fork_and_step(
     aws: EmbeddedAws, unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     s3 = boto3.client("s3")
     boto3.client("sqs").create_queue(QueueName=unique)
     s3.create_bucket(Bucket=unique, CreateBucketConfiguration={"LocationConstraint": aws.region})

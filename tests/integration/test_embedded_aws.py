@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import boto3
+import boto3  # type: ignore[import-untyped]  # ships no types
 
 from forkstream.demo.embedded_aws import EmbeddedAws
 

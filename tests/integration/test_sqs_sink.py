@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import anyio
-import boto3
+import boto3  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from forkstream.demo.embedded_aws import EmbeddedAws

@@ -4,7 +4,7 @@ import time
 from typing import Any, Literal
 
 import anyio
-import boto3
+import boto3  # type: ignore[import-untyped]  # ships no types
 import pytest
 from aiohttp import web
 

@@ -6,7 +6,7 @@ import json
 from typing import Any, Literal
 
 import anyio
-import boto3
+import boto3  # type: ignore[import-untyped]  # ships no types
 import pytest
 from aiohttp import web
 

@@ -63,7 +63,7 @@ GOOD = """
 """
 
 
-def test_a_config_in_order_is_summed_up_by_fork(capsys: pytest.CaptureFixture[str]):
+def test_a_config_in_order_is_summed_up_by_fork(capsys: pytest.CaptureFixture[str]) -> None:
     write(GOOD)
     assert run("check", "--plugin", "plugins.py") == 0
     assert capsys.readouterr().out == (
@@ -84,7 +84,7 @@ BAD = """
 """
 
 
-def test_problems_are_printed_by_place_with_exit_code_2(capsys: pytest.CaptureFixture[str]):
+def test_problems_are_printed_by_place_with_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     write(BAD)
     assert run("check", "forkstream.yaml") == 2
     lines = capsys.readouterr().out.splitlines()
@@ -96,7 +96,7 @@ def test_problems_are_printed_by_place_with_exit_code_2(capsys: pytest.CaptureFi
     assert lines[3:] == ["", "3 problems"]
 
 
-def test_problems_are_printed_as_json_for_a_machine(capsys: pytest.CaptureFixture[str]):
+def test_problems_are_printed_as_json_for_a_machine(capsys: pytest.CaptureFixture[str]) -> None:
     write(BAD)
     assert run("check", "--json") == 2
     answer = json.loads(capsys.readouterr().out)
@@ -110,7 +110,7 @@ def test_problems_are_printed_as_json_for_a_machine(capsys: pytest.CaptureFixtur
     }
 
 
-def test_one_fork_can_be_checked_alone(capsys: pytest.CaptureFixture[str]):
+def test_one_fork_can_be_checked_alone(capsys: pytest.CaptureFixture[str]) -> None:
     write(GOOD)
     assert run("check", "--fork", "storage", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {
@@ -130,7 +130,7 @@ def test_one_fork_can_be_checked_alone(capsys: pytest.CaptureFixture[str]):
     }
 
 
-def test_connecting_names_what_cannot_be_used_by_fork_and_step(capsys: pytest.CaptureFixture[str]):
+def test_connecting_names_what_cannot_be_used_by_fork_and_step(capsys: pytest.CaptureFixture[str]) -> None:
     write("""
         forks:
           one: {source: memory, sink: {place: {fail: open}}, dead_letter: {sink: {place: {fail: crash}}}}
@@ -150,7 +150,7 @@ def test_connecting_names_what_cannot_be_used_by_fork_and_step(capsys: pytest.Ca
     )
 
 
-def test_connecting_says_so_when_everything_can_be_used(capsys: pytest.CaptureFixture[str]):
+def test_connecting_says_so_when_everything_can_be_used(capsys: pytest.CaptureFixture[str]) -> None:
     write("forks: {one: {source: memory, sink: {place: {}}}}")
     assert run("check", "--connect", "--plugin", "plugins.py") == 0
     assert capsys.readouterr().out.endswith("forkstream.yaml: ok, and everything that it names can be used\n")
@@ -158,12 +158,12 @@ def test_connecting_says_so_when_everything_can_be_used(capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["findings"] == []
 
 
-def test_a_config_that_is_not_there_is_told_on_stderr(capsys: pytest.CaptureFixture[str]):
+def test_a_config_that_is_not_there_is_told_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check") == 2
     assert capsys.readouterr() == ("", "no config: name one, set FORKSTREAM_CONFIG or make ./forkstream.yaml\n")
 
 
-def test_a_plugin_file_that_cannot_be_loaded_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]):
+def test_a_plugin_file_that_cannot_be_loaded_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     write(GOOD)
     assert run("check", "--plugin", "nowhere.py") == 2
     assert capsys.readouterr().err.startswith("plugin file nowhere.py cannot be loaded: FileNotFoundError")

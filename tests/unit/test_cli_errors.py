@@ -44,7 +44,7 @@ DETAIL = "card-number 4111111111111111"
 )
 def test_an_error_is_what_happened_and_what_to_do(
     error: Exception, lines: list[str], code: int, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     assert report(error) == code
     assert capsys.readouterr() == ("", "".join(f"{line}\n" for line in lines))
 
@@ -55,7 +55,7 @@ def unexpected() -> None:
 
 def test_an_unexpected_error_is_told_by_its_place_and_never_by_its_text(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     monkeypatch.setitem(commands.COMMANDS, "check", commands.Entry(f"{__name__}:unexpected", "Fail."))
     monkeypatch.delenv("FORKSTREAM_DEBUG", raising=False)
     assert run("check") == 1
@@ -68,12 +68,12 @@ def test_an_unexpected_error_is_told_by_its_place_and_never_by_its_text(
         main(["check"])
 
 
-def test_a_command_that_is_not_there_is_told_with_the_nearest(capsys: pytest.CaptureFixture[str]):
+def test_a_command_that_is_not_there_is_told_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("chek") == 2
     assert "Did you mean 'check'?" in capsys.readouterr().err
 
 
-def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]):
+def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     for name in commands.COMMANDS:
         subcommands = getattr(commands.load(name), "commands", None)
         for path in [[name, each] for each in subcommands] if subcommands else [[name]]:
@@ -83,7 +83,7 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
             assert f"forkstream {' '.join(path)}" in output.partition("Examples")[2], path
 
 
-def test_help_and_version_import_no_command(capsys: pytest.CaptureFixture[str]):
+def test_help_and_version_import_no_command(capsys: pytest.CaptureFixture[str]) -> None:
     script = (
         "import sys\n"
         "from forkstream.cli import main\n"
@@ -100,7 +100,7 @@ def test_help_and_version_import_no_command(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_output_that_nobody_reads_ends_quietly(unbuffered: str):
+def test_output_that_nobody_reads_ends_quietly(unbuffered: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-c", "from forkstream.cli import main; main(['plugins', 'about', 'memory'])"]

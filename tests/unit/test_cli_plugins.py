@@ -83,7 +83,7 @@ def webhook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("webhook.py").write_text(WEBHOOK)
 
 
-def test_the_list_names_every_plugin_with_its_port_and_where_it_comes_from(capsys: pytest.CaptureFixture[str]):
+def test_the_list_names_every_plugin_with_its_port_and_where_it_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plugins", "list", "--plugin", "webhook.py", "--json") in (0, 1)
     rows = json.loads(capsys.readouterr().out)
     webhook = next(row for row in rows if row["name"] == "webhook")
@@ -100,14 +100,14 @@ def test_the_list_names_every_plugin_with_its_port_and_where_it_comes_from(capsy
     assert not [row for row in built_in.values() if row["problem"]]
 
 
-def test_the_list_is_a_table_for_a_person(capsys: pytest.CaptureFixture[str]):
+def test_the_list_is_a_table_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     run("plugins", "list", "--plugin", "webhook.py")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["name", "kind", "port", "distribution", "version", "state"]
     assert ["webhook", "sink", "EventSink", "webhook.py", "ok"] in [line.split() for line in lines]
 
 
-def test_what_cannot_be_loaded_is_listed_with_the_reason(capsys: pytest.CaptureFixture[str]):
+def test_what_cannot_be_loaded_is_listed_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     Path("file.py").write_text(WEBHOOK.replace("class Webhook(", "class File("))
     assert run("plugins", "list", "--plugin", "file.py", "--json") == 1
     problems = [row["problem"] for row in json.loads(capsys.readouterr().out) if row["problem"]]
@@ -115,12 +115,12 @@ def test_what_cannot_be_loaded_is_listed_with_the_reason(capsys: pytest.CaptureF
     assert problems[0].startswith("sink 'file' is offered by file.py and by forkstream ")
 
 
-def test_about_explains_each_setting_with_its_default_and_variable(capsys: pytest.CaptureFixture[str]):
+def test_about_explains_each_setting_with_its_default_and_variable(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plugins", "about", "webhook", "--plugin", "webhook.py") == 0
     assert capsys.readouterr().out == ABOUT
 
 
-def test_about_shows_each_kind_of_a_name_or_the_one_that_is_asked_for(capsys: pytest.CaptureFixture[str]):
+def test_about_shows_each_kind_of_a_name_or_the_one_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plugins", "about", "sqs", "--json") == 0
     assert [each["kind"] for each in json.loads(capsys.readouterr().out)] == ["source", "sink"]
     assert run("plugins", "about", "sqs", "--kind", "source", "--json") == 0
@@ -128,6 +128,6 @@ def test_about_shows_each_kind_of_a_name_or_the_one_that_is_asked_for(capsys: py
     assert source["settings"][0]["variable"] == "FORKSTREAM_FORKS__<FORK>__SOURCE__SQS__QUEUE"
 
 
-def test_about_an_unknown_plugin_points_to_the_nearest(capsys: pytest.CaptureFixture[str]):
+def test_about_an_unknown_plugin_points_to_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plugins", "about", "webhok", "--plugin", "webhook.py") == 2
     assert capsys.readouterr().err == "no plugin is called 'webhok', did you mean webhook?\n"

@@ -65,7 +65,7 @@ def variable(place: tuple[Any, ...]) -> str:
 @given(place=st.sampled_from(places(WHOLE)), value=values, over=st.sampled_from(places(WHOLE)), text=texts | st.none())
 def test_any_value_at_any_place_is_read_or_told(
     place: tuple[Any, ...], value: Any, over: tuple[Any, ...], text: str | None
-):
+) -> None:
     environ = {} if text is None else {variable(over): text}
     problems: list[Problem] = []
     plans: list[Plan] = []
@@ -79,6 +79,6 @@ def test_any_value_at_any_place_is_read_or_told(
 
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=8), max_size=3))
-def test_any_text_comes_through_as_it_was_written(tags: dict[str, str]):
+def test_any_text_comes_through_as_it_was_written(tags: dict[str, str]) -> None:
     written = json.dumps({key: value.replace("${", "$${") for key, value in tags.items()})
     assert sink_settings(f"tags: {written}").tags == tags

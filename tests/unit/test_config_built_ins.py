@@ -55,7 +55,7 @@ ENVIRON = {
 }
 
 
-def test_the_config_of_the_design_becomes_plans():
+def test_the_config_of_the_design_becomes_plans() -> None:
     plans = {plan.name: plan for plan in load_config("env:SHOP", environ=ENVIRON).plans}
     backup = plans["storage-backup"]
     assert [name for name, _ in backup.steps] == [
@@ -74,13 +74,13 @@ def test_the_config_of_the_design_becomes_plans():
     assert plans["replay"].source.context.aws.region == "eu-west-1"
 
 
-def test_compressing_what_is_encrypted_is_refused_with_the_plugins_that_ship():
+def test_compressing_what_is_encrypted_is_refused_with_the_plugins_that_ship() -> None:
     swapped = SHOP.replace('[compress, encrypt: {kms_key: "${BACKUP_KEY}"}]', "[encrypt: {kms_key: k}, compress]")
     problems = problems_of(swapped)
     assert problems == ["forks.storage-backup.dead_letter.stages[1].compress"]
 
 
-def test_two_forks_on_one_queue_are_refused_with_the_plugins_that_ship():
+def test_two_forks_on_one_queue_are_refused_with_the_plugins_that_ship() -> None:
     assert problems_of(SHOP.replace("${REPLAY_QUEUE}", "${BACKUP_QUEUE}")) == ["forks.replay.source.sqs"]
 
 

@@ -18,25 +18,27 @@ def refusal(location: str | None, **environ: str) -> str:
     return str(caught.value)
 
 
-def test_a_path_is_read_with_or_without_a_byte_order_mark(tmp_path: Path):
+def test_a_path_is_read_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_bytes(b"\xef\xbb\xbfforks: \xc3\xa4")
     document = read_document(str(path), {})
     assert (document.name, document.text) == (str(path), "forks: ä")
 
 
-def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch):
+def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"forks: 1")))
     document = read_document("-", {})
     assert (document.name, document.text) == ("<stdin>", "forks: 1")
 
 
-def test_env_is_a_variable():
+def test_env_is_a_variable() -> None:
     assert read_document("env:X", {"X": "forks: 2"}).text == "forks: 2"
     assert refusal("env:X") == "env:X: environment variable X is not set"
 
 
-def test_without_a_location_the_variable_counts_and_then_the_file_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_a_location_the_variable_counts_and_then_the_file_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert refusal(None) == "no config: name one, set FORKSTREAM_CONFIG or make ./forkstream.yaml"
     Path("forkstream.yaml").write_text("here")
@@ -46,7 +48,7 @@ def test_without_a_location_the_variable_counts_and_then_the_file_here(tmp_path:
     assert read_document("forkstream.yaml", {"FORKSTREAM_CONFIG": "env:X"}).text == "here"
 
 
-def test_what_cannot_be_read_is_told_in_one_line(tmp_path: Path):
+def test_what_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"a\xff")
     assert refusal(f"{tmp_path}/missing") == f"{tmp_path}/missing: cannot be read: No such file or directory"
     assert refusal(f"{tmp_path}") == f"{tmp_path}: cannot be read: Is a directory"

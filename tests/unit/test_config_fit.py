@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -34,18 +35,18 @@ def fork(rest: str) -> str:
     return f"forks: {{one: {{source: {{queue: {{queue: q}}}}, {rest}}}}}"
 
 
-def test_a_plan_holds_the_plugins_built_and_in_their_order():
+def test_a_plan_holds_the_plugins_built_and_in_their_order() -> None:
     plan = load(WHOLE).plans[0]
     assert [type(each) for each in (plan.source, *plan.chain)] == [Queue, Scrub, Enrich]
     assert [type(each) for each in (*plan.object_stages, plan.sink)] == [Compress, Encrypt, Bucket]
-    assert plan.object_stages[0].config.level == 5
+    assert plan.object_stages[0].config.level == 5  # type: ignore[attr-defined]  # a fake stage of ours
     assert (plan.format.suffix, plan.name, plan.settings.concurrency) == (".envelope.json", "storage-backup", 4)
     assert plan.dead_letter is not None
     assert [type(each) for each in (*plan.dead_letter.object_stages, plan.dead_letter.sink)] == [Encrypt, Bucket]
     assert (plan.dead_letter.max_ratio, plan.dead_letter.include_unsanitised) == (0.1, True)
 
 
-def test_a_plan_names_each_step_as_the_config_does():
+def test_a_plan_names_each_step_as_the_config_does() -> None:
     plan = load(WHOLE).plans[0]
     assert [name for name, _ in plan.steps] == [
         "source.queue",
@@ -60,7 +61,7 @@ def test_a_plan_names_each_step_as_the_config_does():
     assert plan.step(plan.object_stages[1]) == "stages[3].encrypt"
 
 
-def test_a_plugin_stands_in_its_fork_with_the_nearest_aws_settings():
+def test_a_plugin_stands_in_its_fork_with_the_nearest_aws_settings() -> None:
     switches = Switches({"bug": True})
     backup, search = load(WHOLE, run="r1", switches=switches).plans
     context = backup.source.context
@@ -118,20 +119,20 @@ def test_a_plugin_stands_in_its_fork_with_the_nearest_aws_settings():
         ),
     ],
 )
-def test_what_cannot_stand_where_it_stands_is_a_problem(rest: str, problem: str):
+def test_what_cannot_stand_where_it_stands_is_a_problem(rest: str, problem: str) -> None:
     text = f"forks: {{one: {{{rest if 'source' in rest else 'source: {queue: {queue: q}}, ' + rest}}}}}"
     assert messages(text) == [problem]
 
 
-def test_other_object_stages_may_stand_after_one_that_encrypts():
+def test_other_object_stages_may_stand_after_one_that_encrypts() -> None:
     assert load(fork("stages: [encrypt: {key: abcd}, encrypt: {key: efgh}], sink: {bucket: {bucket: abc}}")).plans
 
 
-def test_an_ordered_source_takes_a_sink_that_keeps_its_order():
+def test_an_ordered_source_takes_a_sink_that_keeps_its_order() -> None:
     assert load("forks: {one: {source: {queue: {queue: q.fifo}}, sink: ordered-table}}").plans
 
 
-def test_a_plugin_of_one_process_refuses_a_second_worker():
+def test_a_plugin_of_one_process_refuses_a_second_worker() -> None:
     text = fork("sink: embedded")
     assert load(text, workers=1).plans
     assert messages(text, workers=2) == ["forks.one.sink.embedded: runs in one process only, found 2 workers"]
@@ -140,7 +141,7 @@ def test_a_plugin_of_one_process_refuses_a_second_worker():
 TWO = "forks: {{a: {{source: {}, sink: table, aws: {{region: {}}}}}, b: {{source: {}, sink: table}}}}"
 
 
-def test_two_forks_on_one_queue_are_a_problem():
+def test_two_forks_on_one_queue_are_a_problem() -> None:
     same = "forks.b.source.queue: receives from where forks.a.source.queue receives: each fork needs a queue of its own, since each event goes to one of them"
     assert messages(TWO.format("{queue: {queue: q}}", "~", "{queue: {queue: q}}")) == [same]
     assert load(TWO.format("{queue: {queue: q}}", "~", "{queue: {queue: p}}")).plans
@@ -148,12 +149,12 @@ def test_two_forks_on_one_queue_are_a_problem():
     assert load(TWO.format("in-memory", "~", "in-memory")).plans
 
 
-def test_a_source_that_tells_its_identity_is_recognised_in_any_spelling():
+def test_a_source_that_tells_its_identity_is_recognised_in_any_spelling() -> None:
     text = TWO.format("{named: {queue: 'https://sqs/1/q'}}", "eu-west-1", "{named: {queue: q}}")
     assert [problem.path for problem in found(text)] == ["forks.b.source.named"]
 
 
-def test_a_refusal_of_a_plugin_s_constructor_is_a_problem_at_its_place():
+def test_a_refusal_of_a_plugin_s_constructor_is_a_problem_at_its_place() -> None:
     text = fork("sink: {bucket: {bucket: abc}}, stages: [encrypt: {key: abcd, cipher: crash}]")
     assert messages(text) == ["forks.one.stages[0].encrypt: cannot be made: RuntimeError: no such cipher"]
     text = fork("sink: {bucket: {bucket: abc}}, stages: [encrypt: {key: abcd, cipher: none}]")
@@ -162,7 +163,7 @@ def test_a_refusal_of_a_plugin_s_constructor_is_a_problem_at_its_place():
     assert messages(text) == ["forks.one.stages[0].encrypt: cipher rot13 is no cipher"]
 
 
-def test_settings_that_cannot_be_understood_are_the_plugin_s_problem_and_told_as_such():
+def test_settings_that_cannot_be_understood_are_the_plugin_s_problem_and_told_as_such() -> None:
     class Odd(Settings):
         what: Nowhere  # type: ignore[name-defined]  # noqa: F821  # what this test is about
 
@@ -177,7 +178,7 @@ def test_settings_that_cannot_be_understood_are_the_plugin_s_problem_and_told_as
     assert problem == "forks.one.sink.odd: its settings Odd cannot be understood: name 'Nowhere' is not defined"
 
 
-def test_contract_9_a_config_with_many_mistakes_shows_them_all_at_once():
+def test_contract_9_a_config_with_many_mistakes_shows_them_all_at_once() -> None:
     problems = found(
         """
         forks:
@@ -221,7 +222,7 @@ def test_contract_9_a_config_with_many_mistakes_shows_them_all_at_once():
     ]
 
 
-def test_contract_10_only_the_plugins_that_a_config_names_are_loaded():
+def test_contract_10_only_the_plugins_that_a_config_names_are_loaded() -> None:
     loaded: list[str] = []
 
     def load_it(name: str) -> type[Table]:
@@ -232,7 +233,7 @@ def test_contract_10_only_the_plugins_that_a_config_names_are_loaded():
     watched = [
         type(each)(
             **{field: getattr(each, field) for field in each.__struct_fields__ if field != "load"},
-            load=lambda n=each.name: load_it(n),
+            load=partial(load_it, each.name),
         )
         for each in offers
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forkstream import Duration, Size
+from forkstream.config.plan import Plan
 from tests.config_kit import found, load
 
 CONFIG = """
@@ -18,7 +19,7 @@ CONFIG = """
 """
 
 
-def fork(**overrides: str):
+def fork(**overrides: str) -> Plan:
     environ = {f"FORKSTREAM_FORKS__STORAGE_BACKUP__{name}": value for name, value in overrides.items()}
     (plan,) = load(CONFIG, environ=environ).plans
     return plan
@@ -29,12 +30,12 @@ def problem(name: str, value: str = "1") -> str:
     return str(found_one)
 
 
-def test_what_the_file_sets_is_overridden():
+def test_what_the_file_sets_is_overridden() -> None:
     assert fork(SOURCE__QUEUE__QUEUE="other").source.config.queue == "other"
     assert fork(STAGES__0__SCRUB__DROP__1="c").chain[0].config.drop == ["a", "c"]
 
 
-def test_what_the_file_leaves_out_is_set():
+def test_what_the_file_leaves_out_is_set() -> None:
     assert fork(BATCH__MAX_AGE="30s").settings.batch.max_age == Duration(30)
     assert fork(BUDGET__MAX_BYTES="1GiB").settings.budget.max_bytes == Size(2**30)
     assert fork(STAGES__1__COMPRESS__LEVEL="5").object_stages[0].config.level == 5
@@ -45,20 +46,20 @@ def test_what_the_file_leaves_out_is_set():
     assert (config.file.log.level, config.file.control) == ("debug", "file:/x")
 
 
-def test_lists_and_sections_are_written_as_yaml():
+def test_lists_and_sections_are_written_as_yaml() -> None:
     assert fork(STAGES__0__SCRUB__DROP="[x, y]").chain[0].config.drop == ["x", "y"]
     assert fork(STAGES__0__SCRUB__KEEP="[x]").chain[0].config.keep == ["x"]
     assert fork(SINK="{table: {table: t}}", STAGES="[]").sink.config.table == "t"
     assert fork(STAGES__1="{compress: {level: 7}}").object_stages[0].config.level == 7
 
 
-def test_an_override_s_text_is_taken_as_it_is():
+def test_an_override_s_text_is_taken_as_it_is() -> None:
     assert fork(SINK__BUCKET__PREFIX="${HOME}/x").sink.config.prefix == "${HOME}/x"
     assert fork(SINK__BUCKET__TAGS="{a: '${HOME}'}").sink.config.tags == {"a": "${HOME}"}
     assert fork(SINK__BUCKET__PREFIX="[x]").sink.config.prefix == "[x]"
 
 
-def test_an_override_that_does_not_fit_is_told_with_its_variable():
+def test_an_override_that_does_not_fit_is_told_with_its_variable() -> None:
     assert problem("FORKSTREAM_FORKS__STORAGE_BACKUP__BATCH__MAX_AGE", "30") == (
         "$FORKSTREAM_FORKS__STORAGE_BACKUP__BATCH__MAX_AGE: forks.storage-backup.batch.max_age: "
         "expected a number with a unit (ms, s, m, h, d), such as 60s, found 30"
@@ -82,7 +83,7 @@ def test_an_override_that_does_not_fit_is_told_with_its_variable():
         ("FOKRS__X", "sets no setting, did you mean FORKSTREAM_FORKS?"),
     ],
 )  # fmt: skip
-def test_an_override_that_sets_nothing_is_told_the_nearest(name: str, message: str):
+def test_an_override_that_sets_nothing_is_told_the_nearest(name: str, message: str) -> None:
     given = "true" if name.endswith("PAUSED__X") else "1"
     environ = {f"FORKSTREAM_{name}": given}
     if name.endswith("PAUSED__X"):
@@ -91,18 +92,18 @@ def test_an_override_that_sets_nothing_is_told_the_nearest(name: str, message: s
     assert str(found_one) == f"$FORKSTREAM_{name}: {message}"
 
 
-def test_the_forks_cannot_be_replaced_as_a_whole():
+def test_the_forks_cannot_be_replaced_as_a_whole() -> None:
     assert problem("FORKSTREAM_FORKS", "{a: {source: {queue: {queue: q}}, sink: table}}") == (
         "$FORKSTREAM_FORKS: forks: cannot be set as a whole: set what single forks are to have"
     )
 
 
-def test_names_with_a_meaning_of_their_own_and_names_of_others_are_left_alone():
+def test_names_with_a_meaning_of_their_own_and_names_of_others_are_left_alone() -> None:
     names = ["CONFIG", "DEBUG", "LOG_LEVEL", "LOG_FORMAT", "STOP_TIMEOUT", "SERVICE_HOST", "PORT_8080_TCP_ADDR"]
     assert load(CONFIG, environ={f"FORKSTREAM_{name}": "x" for name in names}).plans
 
 
-def test_two_forks_whose_variables_would_be_one_are_a_problem():
+def test_two_forks_whose_variables_would_be_one_are_a_problem() -> None:
     (found_one,) = found("""
         forks:
           a-b: {source: {queue: {queue: q}}, sink: table}
@@ -114,6 +115,6 @@ def test_two_forks_whose_variables_would_be_one_are_a_problem():
 
 
 @pytest.mark.parametrize("name", ["A", "1a", "a--b", "a__b", "a-", "ä", "a.b"])
-def test_a_fork_s_name_must_be_one_that_a_variable_can_spell(name: str):
+def test_a_fork_s_name_must_be_one_that_a_variable_can_spell(name: str) -> None:
     problems = found(f"forks: {{{name}: {{source: {{queue: {{queue: q}}}}, sink: table}}}}")
     assert [each.message for each in problems] == ["expected a name of the form ^[a-z][a-z0-9]*([_-][a-z0-9]+)*$"]

@@ -51,7 +51,7 @@ from tests.config_kit import Shade, TlsConfig, load, messages, one_fork, sink_pr
         ),
     ],
 )
-def test_a_value_is_read_as_its_setting_s_type(written: str, name: str, value: object):
+def test_a_value_is_read_as_its_setting_s_type(written: str, name: str, value: object) -> None:
     read = getattr(sink_settings(written), name)
     assert read == value
     assert type(read) is type(value)
@@ -90,19 +90,19 @@ def test_a_value_is_read_as_its_setting_s_type(written: str, name: str, value: o
         ("aws: {regoin: eu-west-1}", "aws.regoin: no such setting, did you mean region?"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_told_with_what_was_found_and_what_would(written: str, problem: str):
+def test_what_does_not_fit_is_told_with_what_was_found_and_what_would(written: str, problem: str) -> None:
     assert sink_problem(written) == problem
 
 
-def test_a_setting_that_is_text_or_a_list_takes_either():
+def test_a_setting_that_is_text_or_a_list_takes_either() -> None:
     for written, value in (("a", "a"), ("[a, b]", ["a", "b"])):
         config = load(
             f"forks: {{one: {{source: {{queue: {{queue: q}}}}, stages: [scrub: {{keep: {written}}}], sink: table}}}}"
         )
-        assert config.plans[0].chain[0].config.keep == value
+        assert config.plans[0].chain[0].config.keep == value  # type: ignore[attr-defined]  # a fake of ours
 
 
-def test_constraints_on_text_and_on_lists_hold():
+def test_constraints_on_text_and_on_lists_hold() -> None:
     assert messages(one_fork("{bucket: {bucket: ab}}")) == [
         "forks.one.sink.bucket.bucket: expected text of length at least 3 and the form ^[a-z.]+$, found ab"
     ]
@@ -111,11 +111,11 @@ def test_constraints_on_text_and_on_lists_hold():
     ]
 
 
-def test_a_choice_that_is_nearly_right_is_pointed_to():
+def test_a_choice_that_is_nearly_right_is_pointed_to() -> None:
     assert messages(
         "forks: {one: {source: {queue: {queue: q}}, stages: [compress: {algorithm: zst}], sink: {bucket: {bucket: abc}}}}"
     ) == ["forks.one.stages[0].compress.algorithm: expected one of zstd, gzip, none, found zst, did you mean zstd?"]
 
 
-def test_a_long_value_is_shown_by_its_beginning():
+def test_a_long_value_is_shown_by_its_beginning() -> None:
     assert sink_problem(f"count: {'x' * 100}") == f"count: expected a whole number, found {'x' * 57}…"

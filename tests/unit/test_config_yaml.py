@@ -11,7 +11,7 @@ def places(text: str) -> list[str]:
     return [f"{problem.place.line}:{problem.place.column} {problem.path}" for problem in found(text)]
 
 
-def test_each_problem_has_the_line_and_column_of_the_value_or_of_the_unknown_name():
+def test_each_problem_has_the_line_and_column_of_the_value_or_of_the_unknown_name() -> None:
     assert places("""
         forks:
           one:
@@ -24,7 +24,7 @@ def test_each_problem_has_the_line_and_column_of_the_value_or_of_the_unknown_nam
     """) == ["6:9 forks.one.sink.table.tabel", "7:18 forks.one.concurrency", "8:5 forks.one.nonsense"]
 
 
-def test_a_missing_setting_is_reported_where_its_section_stands():
+def test_a_missing_setting_is_reported_where_its_section_stands() -> None:
     (problem,) = found("""
         forks:
           one:
@@ -36,7 +36,7 @@ def test_a_missing_setting_is_reported_where_its_section_stands():
     )
 
 
-def test_a_name_that_stands_twice_is_a_problem():
+def test_a_name_that_stands_twice_is_a_problem() -> None:
     assert [
         str(problem)
         for problem in found("""
@@ -62,11 +62,11 @@ def test_a_name_that_stands_twice_is_a_problem():
         ("a\x00b", "env:CONFIG: not YAML: special characters are not allowed at character 1"),
     ],
 )  # fmt: skip
-def test_what_is_no_config_is_told_without_quoting_it(text: str, problem: str):
+def test_what_is_no_config_is_told_without_quoting_it(text: str, problem: str) -> None:
     assert problem in [str(each) for each in found(text)]
 
 
-def test_aliases_cannot_blow_up():
+def test_aliases_cannot_blow_up() -> None:
     bomb = "\n".join(
         [
             "a0: &a0 [x, x, x, x, x, x, x, x, x, x]",
@@ -76,7 +76,7 @@ def test_aliases_cannot_blow_up():
     assert [problem.message for problem in found(bomb)] == ["more than 100000 values, counting each use of an alias"]
 
 
-def test_anchors_and_merge_keys_share_settings_between_forks():
+def test_anchors_and_merge_keys_share_settings_between_forks() -> None:
     config = load("""
         forks:
           one: &fork
@@ -89,7 +89,7 @@ def test_anchors_and_merge_keys_share_settings_between_forks():
           three:
             <<: [{source: {queue: {queue: r}}}, *fork]
     """)
-    assert [(plan.name, plan.source.config.queue, plan.settings.concurrency) for plan in config.plans] == [
+    assert [(plan.name, plan.source.config.queue, plan.settings.concurrency) for plan in config.plans] == [  # type: ignore[attr-defined]  # a fake source of ours
         ("one", "q", 9),
         ("two", "p", 9),
         ("three", "r", 9),
@@ -97,17 +97,17 @@ def test_anchors_and_merge_keys_share_settings_between_forks():
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "forks:\n", "forks: {}"])
-def test_an_empty_config_is_told_what_it_needs(text: str):
+def test_an_empty_config_is_told_what_it_needs(text: str) -> None:
     assert len(messages(text)) == 1
     assert messages(text)[0].startswith("forks: ")
 
 
 @pytest.mark.parametrize("text", ["just text", "[forks]"])
-def test_a_config_that_is_no_mapping_is_told_so(text: str):
+def test_a_config_that_is_no_mapping_is_told_so(text: str) -> None:
     assert messages(text)[0].startswith(": expected settings (forks, aws, control, admin, log), found ")
 
 
-def test_a_plugin_s_settings_beside_its_name_are_explained():
+def test_a_plugin_s_settings_beside_its_name_are_explained() -> None:
     assert messages("""
         forks:
           one:

@@ -54,13 +54,13 @@ def broken(plugin: object, kind: Kind = Kind.SINK) -> Offer:
     return Offer(kind=kind, name="broken", distribution="acme-sinks", version="2.1", target="acme:Broken", load=load)
 
 
-def test_a_plugin_is_found_by_kind_and_name():
+def test_a_plugin_is_found_by_kind_and_name() -> None:
     assert registry().find(Kind.SOURCE, "queue") is Queue
     assert registry(offer(Kind.SINK, "queue", Table)).find(Kind.SINK, "queue") is Table
     assert registry().names(Kind.STAGE) == ["compress", "encrypt", "enrich", "scrub"]
 
 
-def test_an_unknown_name_is_told_with_the_nearest_the_known_and_what_to_do():
+def test_an_unknown_name_is_told_with_the_nearest_the_known_and_what_to_do() -> None:
     assert refusal(Kind.SINK, "buckte") == (
         "no sink is called 'buckte', did you mean 'bucket'?; known sinks: bucket, embedded, ordered-table, table; "
         "one of another distribution has to be installed beside forkstream (pip install …), "
@@ -68,11 +68,11 @@ def test_an_unknown_name_is_told_with_the_nearest_the_known_and_what_to_do():
     )
 
 
-def test_a_name_of_another_kind_is_told_as_such():
+def test_a_name_of_another_kind_is_told_as_such() -> None:
     assert refusal(Kind.SINK, "compress").startswith("'compress' is a stage, not a sink; known sinks: ")
 
 
-def test_two_distributions_with_one_name_are_both_named():
+def test_two_distributions_with_one_name_are_both_named() -> None:
     twin = Offer(
         kind=Kind.SINK, name="bucket", distribution="acme-sinks", version="2.1", target="a:B", load=lambda: Table
     )
@@ -81,7 +81,7 @@ def test_two_distributions_with_one_name_are_both_named():
     )
 
 
-def test_a_plugin_that_fails_to_import_is_named_with_the_cause():
+def test_a_plugin_that_fails_to_import_is_named_with_the_cause() -> None:
     assert refusal(Kind.SINK, "broken", broken(ModuleNotFoundError("No module named 'acme_client'"))) == (
         "sink 'broken' of acme-sinks 2.1 cannot be imported (acme:Broken): "
         "ModuleNotFoundError: No module named 'acme_client'"
@@ -106,11 +106,11 @@ class Unfinished(ObjectStage[Settings]):
         (OfOldPorts, Kind.SINK, "sink 'broken' of acme-sinks 2.1 is made for version 0 of the ports, this forkstream has version 1: install a release of acme-sinks that fits, or another forkstream"),
     ],
 )  # fmt: skip
-def test_what_is_no_plugin_that_can_run_here_is_told_why(plugin: object, kind: Kind, message: str):
+def test_what_is_no_plugin_that_can_run_here_is_told_why(plugin: object, kind: Kind, message: str) -> None:
     assert refusal(kind, "broken", broken(plugin, kind)) == message
 
 
-def test_a_file_offers_the_plugins_that_it_defines(tmp_path: Path):
+def test_a_file_offers_the_plugins_that_it_defines(tmp_path: Path) -> None:
     path = tmp_path / "webhook.py"
     path.write_text(WEBHOOK)
     offers = {each.name: each for each in load_file(path)}
@@ -134,7 +134,7 @@ def test_a_file_offers_the_plugins_that_it_defines(tmp_path: Path):
         ("missing.py", None, "cannot be loaded: FileNotFoundError: "),
     ],
 )
-def test_a_file_without_a_plugin_is_told_why(tmp_path: Path, name: str, content: str | None, message: str):
+def test_a_file_without_a_plugin_is_told_why(tmp_path: Path, name: str, content: str | None, message: str) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_text(content)
@@ -143,7 +143,7 @@ def test_a_file_without_a_plugin_is_told_why(tmp_path: Path, name: str, content:
     assert str(caught.value).startswith(f"plugin file {path} {message}")
 
 
-def test_a_file_s_plugin_with_an_installed_name_is_ambiguous(tmp_path: Path):
+def test_a_file_s_plugin_with_an_installed_name_is_ambiguous(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(WEBHOOK.replace('name = "marker"', 'name = "scrub"'))
     assert refusal(Kind.STAGE, "scrub", *load_file(path)) == (
@@ -151,7 +151,7 @@ def test_a_file_s_plugin_with_an_installed_name_is_ambiguous(tmp_path: Path):
     )
 
 
-def test_every_installed_plugin_loads_and_its_settings_can_be_read():
+def test_every_installed_plugin_loads_and_its_settings_can_be_read() -> None:
     """The built-ins come through the same door as everyone's."""
     from forkstream.config.reference import reference  # noqa: PLC0415
 
@@ -164,7 +164,7 @@ def test_every_installed_plugin_loads_and_its_settings_can_be_read():
         assert list(reference(plugin.settings_type(), "X")) or not plugin.settings_type().__struct_fields__
 
 
-def test_contract_10_reading_a_config_imports_only_the_plugins_that_it_names(tmp_path: Path):
+def test_contract_10_reading_a_config_imports_only_the_plugins_that_it_names(tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
     config.write_text("forks: {one: {source: memory, sink: blackhole}}")
     script = (

@@ -27,7 +27,7 @@ from forkstream import AwsSettings, Duration, Rate, Secret, Settings, Size
         (Rate, "3600/h", 1),
     ],
 )
-def test_a_quantity_is_read_with_its_unit(quantity: type[Duration | Size | Rate], text: str, value: float):
+def test_a_quantity_is_read_with_its_unit(quantity: type[Duration | Size | Rate], text: str, value: float) -> None:
     assert quantity.parse(text) == pytest.approx(value)
     assert type(quantity.parse(text)) is quantity
 
@@ -35,7 +35,7 @@ def test_a_quantity_is_read_with_its_unit(quantity: type[Duration | Size | Rate]
 @pytest.mark.parametrize(
     "text", ["60", "", "s", "-5s", "5 parsecs", "1_000s", "1e3s", "60S", "5s5s", "٣s", "nan", "inf s"]
 )
-def test_what_has_no_unit_is_no_duration(text: str):
+def test_what_has_no_unit_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match=r"^expected a number with a unit \(ms, s, m, h, d\) such as 60s, found "):
         Duration.parse(text)
 
@@ -57,17 +57,17 @@ def test_what_has_no_unit_is_no_duration(text: str):
         (Rate(0.5), "0.5/s"),
     ],
 )
-def test_a_quantity_is_written_as_a_person_would(quantity: Duration | Size | Rate, text: str):
+def test_a_quantity_is_written_as_a_person_would(quantity: Duration | Size | Rate, text: str) -> None:
     assert str(quantity) == text
 
 
 @given(st.integers(0, 10**15))
-def test_a_size_survives_writing_and_reading(value: int):
+def test_a_size_survives_writing_and_reading(value: int) -> None:
     assert Size.parse(str(Size(value))) == value
 
 
 @given(st.integers(0, 10**12))
-def test_a_duration_survives_writing_and_reading_to_the_microsecond(microseconds: int):
+def test_a_duration_survives_writing_and_reading_to_the_microsecond(microseconds: int) -> None:
     seconds = microseconds / 1e6
     assert Duration.parse(str(Duration(seconds))) == pytest.approx(seconds, rel=1e-9, abs=1e-9)
 
@@ -77,14 +77,14 @@ class Held(Settings):
     name: str = "x"
 
 
-def test_a_secret_is_masked_wherever_settings_are_shown():
+def test_a_secret_is_masked_wherever_settings_are_shown() -> None:
     settings = Held(token=Secret("hunter2"))
     assert "hunter2" not in repr(settings)
     assert repr(settings) == "Held(token='********', name='x')"
     assert settings.token == "hunter2"
 
 
-def test_the_nearest_aws_setting_wins_field_by_field():
+def test_the_nearest_aws_setting_wins_field_by_field() -> None:
     inner, outer = AwsSettings(region="eu-west-1", role_arn="a"), AwsSettings(region="us-east-1", profile="p")
     assert inner.over(outer) == AwsSettings(region="eu-west-1", role_arn="a", profile="p")
     assert inner.over(AwsSettings()) == inner
