@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from forkstream import Duration, Size
-from forkstream.config.plan import Plan
 from tests.config_kit import found, load
 
 CONFIG = """
@@ -19,7 +20,7 @@ CONFIG = """
 """
 
 
-def fork(**overrides: str) -> Plan:
+def fork(**overrides: str) -> Any:
     environ = {f"FORKSTREAM_FORKS__STORAGE_BACKUP__{name}": value for name, value in overrides.items()}
     (plan,) = load(CONFIG, environ=environ).plans
     return plan
