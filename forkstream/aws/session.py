@@ -12,7 +12,8 @@ import aioboto3  # type: ignore[import-untyped]  # ships no types; `client` belo
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
 from aiobotocore.session import AioSession
-from botocore.exceptions import NoCredentialsError
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.loaders import Loader, create_loader
 
 from forkstream.aws.errors import translating
@@ -84,6 +85,27 @@ class AwsSession:
         found; a call of the client raises botocore's errors: wrap it in ``translating``.
         """
         return self._open(service, _config(**options))
+
+    async def credentials(self) -> ReadOnlyCredentials:
+        """Give the credentials to sign a request with. Ask anew for every request: they are renewed before they expire.
+
+        Raises :class:`~forkstream.errors.UnavailableError` where none can be found.
+        """
+        with translating("finding credentials", self.settings.role_arn or self.settings.profile or "the default chain"):
+            found = await self._session.get_credentials()
+            if found is None:
+                raise NoCredentialsError
+            frozen: ReadOnlyCredentials = await found.get_frozen_credentials()
+        return frozen
+
+    @property
+    def region(self) -> str:
+        """The region that its clients talk to; raises :class:`~forkstream.errors.UnavailableError` where none is set."""
+        with translating("finding a region", self.settings.profile or "the default chain"):
+            found: str | None = self._session.region_name
+            if found is None:
+                raise NoRegionError
+        return found
 
     @asynccontextmanager
     async def _open(self, service: str, config: AioConfig) -> AsyncIterator[Any]:

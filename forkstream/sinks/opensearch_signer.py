@@ -7,9 +7,7 @@ from typing import Literal
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from forkstream.aws.errors import translating
 from forkstream.aws.session import AwsSession
-from forkstream.errors import UnavailableError
 from forkstream.settings import AwsSettings
 
 
@@ -25,15 +23,8 @@ class OpenSearchSigner:
 
         Raises :class:`~forkstream.errors.UnavailableError` where no credentials or no region can be found.
         """
-        session = self._aws._session  # noqa: SLF001  # nobody else needs the credentials themselves, so it offers no door to them
-        with translating("signing", "OpenSearch"):
-            credentials = await session.get_credentials()
-            if credentials is None:
-                raise UnavailableError("credentials", "no AWS credentials were found")
-            if session.region_name is None:
-                raise UnavailableError("misconfigured", "no AWS region is set")
-            frozen = await credentials.get_frozen_credentials()
+        credentials = await self._aws.credentials()
         # OpenSearch Serverless demands the header; botocore signs it and takes the digest from it
         request = AWSRequest(method, url, headers | {"X-Amz-Content-SHA256": digest})
-        SigV4Auth(frozen, self._service, session.region_name).add_auth(request)
+        SigV4Auth(credentials, self._service, self._aws.region).add_auth(request)
         return dict(request.headers.items())
