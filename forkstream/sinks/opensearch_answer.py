@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
-from forkstream.sinks.opensearch_client import Answer
 
 WANTED = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
 """The ``filter_path`` of a bulk request: what is read below. An answer with nothing wrong shrinks to a seventh."""
@@ -32,6 +35,26 @@ _MISCONFIGURED = (
 )
 """Faults of an index that OpenSearch reports as ``illegal_argument_exception``, as it does those of a document."""
 _SAFE_TYPE = re.compile(r"[a-z0-9_]{1,80}")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back, whatever its status; names of ``headers`` compare without case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def retry_after(self) -> float | None:
+        """The server's wish for a pause in seconds, stated as such or as a date (RFC 9110); None where it has none."""
+        text = self.headers.get("Retry-After")
+        if text is None:
+            return None
+        if text.isdecimal() and len(text) < 10:
+            return float(text)
+        with suppress(ValueError, TypeError):
+            return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+        return None
 
 
 class Verdict(enum.Enum):

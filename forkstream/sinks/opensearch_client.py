@@ -1,33 +1,22 @@
-"""One OpenSearch cluster over HTTP: addresses, credentials, certificates, and what a connection's failure means."""
+"""One OpenSearch cluster: its addresses, credentials and certificates, and the requests to it through opensearch-py."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import io
 import ssl
 from base64 import b64encode
-from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from importlib.metadata import version
-from itertools import cycle
 from types import TracebackType
-from typing import Annotated, Literal, Self
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit
 
-import aiohttp
-import msgspec
-from isal import igzip
 from msgspec import Meta
-from yarl import URL
+from opensearchpy import AsyncOpenSearch
+from opensearchpy.serializer import JSONSerializer
 
-from forkstream.errors import TransientError, UnavailableError
+from forkstream.errors import UnavailableError
 from forkstream.settings import AwsSettings, Duration, Secret, Settings
+from forkstream.sinks.opensearch_answer import Answer
+from forkstream.sinks.opensearch_node import OpenSearchNode, RefusedError
 from forkstream.sinks.opensearch_signer import OpenSearchSigner
-
-_LARGE = 64 * 2**10
-"""Bytes from which compressing and hashing a body would hold up the loop for longer than a thread hop costs."""
 
 
 class BasicAuth(Settings):
@@ -61,20 +50,8 @@ class OpenSearchConnection(Settings):
     )
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What came back, whatever its status; ``retry_after`` in seconds, where the server stated a wish."""
-
-    status: int
-    body: bytes
-    retry_after: float | None
-
-
 class OpenSearchClient:
-    """Sends requests to one cluster; open it with ``async with``.
-
-    It is written on aiohttp itself, since opensearch-py loses ``Retry-After``, cannot sign with credentials that are
-    renewed asynchronously, and logs the bodies of requests at level DEBUG.
-    """
+    """Sends requests to one cluster; open it with ``async with``."""
 
     def __init__(self, settings: OpenSearchConnection, aws: AwsSettings) -> None:
         """Read the settings; raises ValueError for those that cannot work together. ``aws`` is what lies around ``settings.aws``."""
@@ -84,32 +61,39 @@ class OpenSearchClient:
         if settings.basic and settings.sigv4:
             raise ValueError("basic and sigv4 exclude each other")
         self._settings = settings
-        self._addresses = cycle([_checked(address) for address in addresses])
+        self._nodes = [_node(address) for address in addresses]
         self._signer = OpenSearchSigner(settings.sigv4, settings.aws.over(aws)) if settings.sigv4 else None
-        self._session: aiohttp.ClientSession | None = None
+        self._client: AsyncOpenSearch | None = None
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        headers = {"User-Agent": f"forkstream/{version('forkstream')}"}
-        if settings.basic:
-            pair = f"{settings.basic.user}:{settings.basic.password}".encode()
-            headers["Authorization"] = f"Basic {b64encode(pair).decode()}"
-        self._session = aiohttp.ClientSession(
-            # no limit of its own: the runtime bounds the writes, and a request must not wait unseen
-            connector=aiohttp.TCPConnector(limit=0, ssl=_trust(settings)),
-            timeout=aiohttp.ClientTimeout(total=settings.request_timeout, sock_connect=settings.connect_timeout),
-            headers=headers,
-            skip_auto_headers=("Accept-Encoding",),  # answers are small, compressing them only costs the server
-            cookie_jar=aiohttp.DummyCookieJar(),
+        self._client = AsyncOpenSearch(
+            self._nodes,
+            connection_class=OpenSearchNode,
+            serializer=_AsItIs(),
+            # the runtime owns every retry
+            max_retries=0,
+            retry_on_status=(),
+            retry_on_timeout=False,
+            # the addresses are those of the config: a cluster behind a proxy names others, which nobody can reach
+            sniff_on_start=False,
+            sniff_on_connection_fail=False,
+            # each node's
+            headers=_authorization(settings.basic) if settings.basic else {},
+            ssl_context=_trust(settings),
+            http_compress=settings.gzip,
+            connect_timeout=settings.connect_timeout,
+            signer=self._signer,
         )
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
 
     async def send(self, method: str, path: str, body: bytes = b"", **query: str) -> Answer:
         """Send one request, once, and give the answer whatever its status; ``path`` is unquoted and starts with a slash.
@@ -117,44 +101,38 @@ class OpenSearchClient:
         Raises TransientError if no whole answer came, UnavailableError if the server cannot be trusted or no
         credentials are found.
         """
-        assert self._session is not None, "the client is not open"  # noqa: S101
-        # quoted just as SigV4 does, or AWS would compute another signature
-        target = f"{next(self._addresses)}{quote(path)}" + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-        headers = {"Content-Type": "application/x-ndjson"} if body else {}
-        if body and self._settings.gzip:
-            headers["Content-Encoding"] = "gzip"
-        body, digest = await self._prepared(body)
-        if self._signer is not None:
-            headers = await self._signer.sign(method, target, headers, digest)
-        # a BytesIO is sent in pieces, so that megabytes do not hold up the loop
-        data = io.BytesIO(body) if body else None
+        assert self._client is not None, "the client is not open"  # noqa: S101
+        # Of CPU a document, 1,000 of 590 B a request, median of 400: 0.88 us (2.42 us with gzip) against 0.85 (2.41) on
+        # aiohttp alone and 0.90 (2.43) by `client.bulk`; opensearch-py's own connection takes 1.45, and 51 with its gzip.
         try:
-            async with self._session.request(
-                method, URL(target, encoded=True), data=data, headers=headers, allow_redirects=False
-            ) as response:
-                return Answer(response.status, await response.read(), _retry_after(response.headers.get("Retry-After")))
-        except TimeoutError:
-            raise TransientError("timeout", f"no answer within {self._settings.request_timeout}") from None
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise UnavailableError("certificate", f"the certificate of {error.host} is not trusted") from None
-        except aiohttp.ClientResponseError:
-            raise TransientError("bad_answer", "what came back is not HTTP") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise TransientError("connection", type(error).__name__) from None
-
-    async def _prepared(self, body: bytes) -> tuple[bytes, str]:
-        """Compress a body and hash it where it will be signed, in a thread if it is large."""
-        if len(body) < _LARGE:
-            return self._prepare(body)
-        return await asyncio.to_thread(self._prepare, body)
-
-    def _prepare(self, body: bytes) -> tuple[bytes, str]:
-        if body and self._settings.gzip:
-            body = igzip.compress(body, compresslevel=1)
-        return body, hashlib.sha256(body).hexdigest() if self._signer else ""
+            found = await self._client.transport.perform_request(
+                method,
+                quote(path),
+                params=query,
+                body=body or None,
+                # stated, or the transport would take the server's `timeout` out of the query for its own
+                timeout=self._settings.request_timeout,
+                headers={"Content-Type": "application/x-ndjson"} if body else None,
+            )
+        except RefusedError as refused:
+            return refused.answer
+        if isinstance(found, Answer):
+            return found
+        return Answer(200 if found else 404, {}, b"")  # the transport makes a bool of the answer to HEAD
 
 
-def _checked(address: str) -> str:
+class _AsItIs(JSONSerializer):
+    """Bodies are bytes already, and answers are read by those who know what they asked for."""
+
+    def dumps(self, data: Any) -> Any:
+        return data
+
+    def loads(self, s: Any) -> Any:
+        return s
+
+
+def _node(address: str) -> dict[str, Any]:
+    """Give an address as opensearch-py has it, which by itself would take port 9200 where none is stated."""
     try:
         parts = urlsplit(address)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -164,7 +142,18 @@ def _checked(address: str) -> str:
         raise ValueError("url is not of the form https://HOST:PORT/PATH")
     if parts.username is not None:
         raise ValueError("url holds a user: put it into basic, where its password is not shown")
-    return address.rstrip("/")
+    secure = parts.scheme == "https"
+    return {
+        "host": parts.hostname,
+        "port": parts.port or (443 if secure else 80),
+        "use_ssl": secure,
+        "url_prefix": parts.path.rstrip("/"),
+    }
+
+
+def _authorization(basic: BasicAuth) -> dict[str, str]:
+    # opensearch-py's own `http_auth` can encode Latin-1 only
+    return {"Authorization": f"Basic {b64encode(f'{basic.user}:{basic.password}'.encode()).decode()}"}
 
 
 def _trust(settings: OpenSearchConnection) -> ssl.SSLContext:
@@ -176,14 +165,3 @@ def _trust(settings: OpenSearchConnection) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Read seconds, or a date as RFC 9110 has it."""
-    if text is None:
-        return None
-    if text.isdecimal() and len(text) < 10:
-        return float(text)
-    with suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    return None
