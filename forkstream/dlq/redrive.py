@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack, aclosing
 from itertools import groupby
 
 import anyio
-import msgspec
 
 from forkstream.aws.concurrently import concurrently
 from forkstream.dlq.claims import Claim
@@ -37,7 +36,7 @@ from forkstream.ports import Plugin
 from forkstream.settings import Settings
 
 CHUNK = 500
-"""Letters in hand at once, and in one batch, at most: so many can be interrupted by a crash."""
+"""Letters in hand at once: no more can be interrupted by a crash."""
 _MARKERS_AT_ONCE = 32
 _SINK = "sink"
 _OUTCOMES = {
@@ -163,8 +162,7 @@ class Redrive:
                 tasks.start_soon(self._deliver, batch, slots)
 
     def _batches(self, through: Sequence[Held]) -> list[Batch]:
-        limits = self._flow.limits
-        batcher = Batcher(msgspec.structs.replace(limits, max_events=min(limits.max_events, CHUNK)))
+        batcher = Batcher(self._flow.limits)
         batches: list[Batch] = []
         for held in through:
             try:

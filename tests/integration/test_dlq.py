@@ -26,6 +26,7 @@ from forkstream.event import Event
 from forkstream.letters import Letter, letter_of
 from forkstream.registry import Registry
 from forkstream.service import Service
+from forkstream.ulid import ulid
 from tests.cli_kit import run
 from tests.dlq_kit import letters
 
@@ -164,9 +165,17 @@ def test_an_order_that_a_sink_refused_is_found_shown_mended_and_sent_again(
     assert listed(capsys)[0]["state"] == "redriven"
 
 
-def test_two_at_once_send_each_letter_of_a_bucket_once(queue: str, bucket: str) -> None:
-    configure(queue, f"sink: {{s3: {{bucket: {bucket}}}}}")
-    put_letters(bucket, 40, objects=4)
+@pytest.mark.parametrize("where", ["bucket", "directory"])
+def test_two_at_once_send_each_letter_once(where: str, queue: str, bucket: str) -> None:
+    if where == "bucket":
+        configure(queue, f"sink: {{s3: {{bucket: {bucket}}}}}")
+        put_letters(bucket, 40, objects=4)
+    else:
+        configure(queue, "sink: {file: {directory: dead}}")
+        Path("dead").mkdir()
+        Path("dead", f"{ulid()}.ndjson").write_bytes(
+            b"".join(one.encode() + b"\n" for one in letters(40, fork="search"))
+        )
     both = [in_process("redrive", "--all", "--json") for _ in range(2)]
     answers = [json.loads(one.communicate(timeout=60)[0]) for one in both]
     assert sent() == {str(number): 1 for number in range(40)}

@@ -216,6 +216,13 @@ def test_a_redrive_of_a_selection_leaves_the_rest(capsys: pytest.CaptureFixture[
     assert sent() == ["b 2"]
 
 
+def test_letters_of_another_fork_in_the_same_place_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    bury(letter("a", 1), letter("o", 2, fork="other"))
+    assert [row["id"] for row in listed(capsys)] == ["a"]
+    assert dlq("redrive", "--all") == 0
+    assert sent() == ["a 1"]
+
+
 def test_encrypted_letters_are_opened_with_the_configs_key_and_other_forks_are_passed_over(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

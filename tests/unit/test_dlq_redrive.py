@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import anyio
 import pytest
 
 from forkstream import Drop, Event, Failure, PermanentError, TransientError, UnavailableError
@@ -26,8 +27,15 @@ from tests.kit import ScriptedSink, ScriptedStage
 EVERYTHING = Selection(fork="test")
 
 
-def through(flow: Flow, *dead: Letter, dry_run: bool = False, shelf: MemoryShelf | None = None, **how: Any) -> Redrive:
-    """Redrive these letters, an object of them all, and hand back the redrive that is over."""
+def through(
+    flow: Flow,
+    *dead: Letter,
+    dry_run: bool = False,
+    shelf: MemoryShelf | None = None,
+    took: list[float] | None = None,
+    **how: Any,
+) -> Redrive:
+    """Redrive these letters, an object of them all, and hand back the redrive that is over; ``took`` gets its seconds."""
 
     async def scenario() -> Redrive:
         lying = shelf or MemoryShelf()
@@ -35,6 +43,8 @@ def through(flow: Flow, *dead: Letter, dry_run: bool = False, shelf: MemoryShelf
             lying.bury(dead)
         redrive = Redrive(flow, store_of(lying), **how)
         await (redrive.look if dry_run else redrive.run)(EVERYTHING)
+        if took is not None:
+            took.append(anyio.current_time())
         return redrive
 
     return run_on_fake_clock(scenario)
@@ -118,7 +128,9 @@ def test_a_batch_that_fails_as_a_whole_is_halved_until_each_letter_has_failed_al
         return ()
 
     sink = ScriptedSink(script)
-    redrive = through(flow_of(sink, max_events=20), *letters(20))
+    took: list[float] = []
+    redrive = through(flow_of(sink, max_events=20), *letters(20), took=took)
+    assert took == [0.0]
     assert sink.written == ["5"]
     assert sorted(result.id for result in redrive.report.results if result.outcome is Outcome.FAILED) == sorted(
         str(number) for number in range(20) if number != 5
