@@ -138,7 +138,9 @@ def show(
     """
     config, letters = _split(which)
     if len(letters) != 1:
-        raise CommandError(f"expected one letter by its id, found {len(letters)}; `forkstream dlq list` shows the ids")
+        raise CommandError(
+            f"expected one letter by its id, found {len(letters)}; `forkstream dlq list` shows the ids{_taken_for(config)}"
+        )
     loaded = _load(config, fork, plugin)
 
     async def find() -> bytes:
@@ -200,7 +202,9 @@ def redrive(
     """
     config, letters = _split(which)
     if bool(letters) == all_:
-        raise CommandError("say which letters: by their ids, or --all, which --code and --since narrow")
+        raise CommandError(
+            f"say which letters: by their ids, or --all, which --code and --since narrow{_taken_for(config)}"
+        )
     if body is not None and len(letters) != 1:
         raise CommandError(f"--body mends one letter, found {len(letters)}")
     selection = Selection(fork=fork, letters=frozenset(letters), code=code, since=_since(since))
@@ -280,6 +284,11 @@ def _split(which: list[str] | None) -> tuple[str | None, list[str]]:
     if len(others) > 1:
         raise CommandError(f"expected one config and letters by their ids, found {', '.join(others)}")
     return (others[0] if others else None), letters
+
+
+def _taken_for(config: str | None) -> str:
+    """Name what was meant as a letter's id, perhaps, and is none."""
+    return f"; {config} has not the shape of an id and was taken for the config" if config else ""
 
 
 def _since(text: str | None) -> float | None:

@@ -302,6 +302,8 @@ def test_a_letter_cannot_steer_a_terminal_or_a_path(capsys: pytest.CaptureFixtur
         ),
         (["redrive", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "no such letter in "),
         (["show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "no such letter in "),
+        (["show", "01ARZ3NDEKTSV4RRFFQ69G5FA"], "01ARZ3NDEKTSV4RRFFQ69G5FA has not the shape of an id"),
+        (["redrive", "01ARZ3NDEKTSV4RRFFQ69G5FA"], "01ARZ3NDEKTSV4RRFFQ69G5FA has not the shape of an id"),
         (["show"], "expected one letter by its id, found 0"),
         (["list", "--since", "yesterday"], "--since: expected a number with a unit"),
     ],
