@@ -1,0 +1,145 @@
+"""Connections to one endpoint, kept for the next request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import msgspec
+
+from forkstream.aws.answer import Answer
+from forkstream.aws.endpoint import Endpoint
+from forkstream.aws.exchange import Exchange, LostConnectionError
+
+CONNECT_SECONDS = 5.0
+IDLE_SECONDS = 15.0
+"""How long an unused connection is kept; servers and NAT gateways forget idle ones without a word, later than that."""
+AGE_SECONDS = 300.0
+"""How long a connection is used at all, so that changes of DNS are followed."""
+
+
+class _Kept(msgspec.Struct):
+    exchange: Exchange
+    made_at: float
+    idle_since: float = 0.0
+
+
+class ConnectionPool:
+    """At most ``size`` connections to an endpoint; who finds none free waits in line for one.
+
+    The connection used last is used first, so that those not needed any more grow old and are closed.
+    """
+
+    def __init__(self, endpoint: Endpoint, size: int, patience: float) -> None:
+        """Have up to ``size`` connections; ``patience`` is how many seconds a server may be silent in an answer."""
+        self._endpoint = endpoint
+        self._patience = patience
+        self._free: list[_Kept] = []
+        self._places = size
+        self._line: deque[asyncio.Future[None]] = deque()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._under_way: set[Exchange] = set()
+
+    async def ask(self, request: bytes, *, repeatable: bool) -> Answer:
+        """Send a request over a free connection or a new one.
+
+        A kept connection can be dead without our knowing; a ``repeatable`` request that meets one is sent once more, over
+        a new connection. Raises what :meth:`Exchange.ask` raises, and OSError or TimeoutError if none can be made.
+        """
+        await self._take_place()
+        try:
+            kept = self._reusable()
+            if kept is not None:
+                try:
+                    return await self._ask(kept, request)
+                except LostConnectionError:
+                    if not repeatable:
+                        raise
+            return await self._ask(await self._connect(), request)
+        finally:
+            self._give_place()
+
+    def close(self) -> None:
+        """Close every connection; requests under way are lost."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for kept in self._free:
+            kept.exchange.close()
+        self._free.clear()
+        for exchange in list(self._under_way):
+            exchange.close()
+
+    async def _ask(self, kept: _Kept, request: bytes) -> Answer:
+        exchange = kept.exchange
+        self._under_way.add(exchange)
+        try:
+            answer = await exchange.ask(request, self._patience)
+        finally:
+            self._under_way.discard(exchange)
+        if exchange.usable:
+            kept.idle_since = asyncio.get_running_loop().time()
+            self._free.append(kept)
+            if self._sweeper is None:
+                self._sweep_later()
+        return answer
+
+    def _reusable(self) -> _Kept | None:
+        now = asyncio.get_running_loop().time()
+        while self._free:
+            kept = self._free.pop()
+            if kept.exchange.usable and now < min(kept.idle_since + IDLE_SECONDS, kept.made_at + AGE_SECONDS):
+                return kept
+            kept.exchange.close()
+        return None
+
+    async def _connect(self) -> _Kept:
+        loop = asyncio.get_running_loop()
+        endpoint = self._endpoint
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, exchange = await loop.create_connection(
+                    Exchange,
+                    endpoint.host,
+                    endpoint.port,
+                    ssl=endpoint.trust,
+                    server_hostname=endpoint.host if endpoint.trust is not None else None,
+                )
+        except TimeoutError:
+            raise TimeoutError(f"no connection within {CONNECT_SECONDS:.0f} s") from None
+        return _Kept(exchange, loop.time())
+
+    async def _take_place(self) -> None:
+        if self._places > 0:
+            self._places -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_place()  # it was ours already
+            raise
+
+    def _give_place(self) -> None:
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._places += 1
+
+    def _sweep_later(self) -> None:
+        self._sweeper = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what has been idle for too long; what is used least lies in front."""
+        self._sweeper = None
+        now = asyncio.get_running_loop().time()
+        stale = [kept for kept in self._free if not kept.exchange.usable or now >= kept.idle_since + IDLE_SECONDS]
+        self._free = [kept for kept in self._free if kept not in stale]
+        for kept in stale:
+            kept.exchange.close()
+        if self._free:
+            self._sweep_later()

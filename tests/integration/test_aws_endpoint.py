@@ -1,0 +1,192 @@
+"""The native wire goes where the SDK would go, trusts whom it would trust, and refuses a proxy aloud."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from forkstream.aws.endpoint import Endpoint
+from forkstream.aws.errors import classify
+from forkstream.aws.pool import ConnectionPool
+from forkstream.aws.session import AwsSession
+from forkstream.errors import UnavailableError
+from forkstream.settings import AwsSettings
+from tests.integration.raw_server import raw_server, serve_ok
+
+REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Credentials and nothing else."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in (*PROXIES, *map(str.lower, PROXIES), "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+
+
+async def resolve(region: str | None = "eu-west-1", url: str | None = None) -> Endpoint:
+    return await Endpoint.resolve(AwsSession(AwsSettings(region=region, endpoint_url=url)), "sqs")
+
+
+@pytest.mark.parametrize(
+    ("region", "variables", "host"),
+    [
+        ("eu-west-1", (), "sqs.eu-west-1.amazonaws.com"),
+        ("cn-north-1", (), "sqs.cn-north-1.amazonaws.com.cn"),
+        ("us-east-1", ("FIPS",), "sqs-fips.us-east-1.amazonaws.com"),
+        ("us-east-1", ("DUALSTACK",), "sqs.us-east-1.api.aws"),
+        ("us-east-1", ("FIPS", "DUALSTACK"), "sqs-fips.us-east-1.api.aws"),
+    ],
+)
+async def test_the_endpoint_is_that_of_region_partition_fips_and_dual_stack(
+    monkeypatch: pytest.MonkeyPatch, region: str, variables: tuple[str, ...], host: str
+) -> None:
+    for name in variables:
+        monkeypatch.setenv(f"AWS_USE_{name}_ENDPOINT", "true")
+    endpoint = await resolve(region)
+    assert (endpoint.host, endpoint.port, endpoint.path, endpoint.region) == (host, 443, "/", region)
+    assert endpoint.authority == host
+    assert endpoint.trust is not None
+    assert endpoint.trust.verify_mode is ssl.CERT_REQUIRED
+    assert endpoint.trust.check_hostname
+
+
+async def test_an_endpoint_url_counts_most_specific_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://all:1")
+    assert (await resolve()).authority == "all:1"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://sqs:2/base")
+    endpoint = await resolve()
+    assert (endpoint.authority, endpoint.path, endpoint.trust) == ("sqs:2", "/base", None)
+    assert (await resolve(url="http://[::1]:3")).authority == "[::1]:3"
+    assert (await resolve(url="http://plain")).authority == "plain"
+
+
+async def test_no_region_is_unavailable() -> None:
+    with pytest.raises(UnavailableError):
+        await resolve(region=None)
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+async def test_a_proxy_that_applies_is_refused_and_the_way_out_named(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "http://user:secret@proxy:3128")
+    with pytest.raises(UnavailableError) as caught:
+        await resolve()
+    assert caught.value.code == "proxy_unsupported"
+    assert "HTTPS_PROXY" in caught.value.detail
+    assert "client: aioboto3" in caught.value.detail
+    assert "secret" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({"HTTP_PROXY": "http://proxy:1"}, None),
+        ({"HTTPS_PROXY": "http://proxy:1"}, "http://plain:2"),
+        ({"HTTPS_PROXY": "http://proxy:1", "NO_PROXY": "localhost,.amazonaws.com"}, None),
+        ({"HTTP_PROXY": "http://proxy:1", "NO_PROXY": "plain:2"}, "http://plain:2"),
+        ({"HTTPS_PROXY": "http://proxy:1", "no_proxy": "*"}, None),
+    ],
+)
+async def test_a_proxy_for_others_is_none_of_ours(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str | None
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert (await resolve(url=url)).host
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 that signs itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=1))
+    builder = builder.not_valid_after(now + timedelta(days=1))
+    names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    signed = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), True).sign(key, hashes.SHA256())
+    path = tmp_path_factory.mktemp("tls") / "own.pem"
+    path.write_bytes(
+        signed.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path
+
+
+def server_side(certificate: Path) -> tuple[ssl.SSLContext, list[str | None]]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    asked: list[str | None] = []
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    return context, asked
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+async def test_who_is_in_the_bundle_is_trusted_and_asked_for_by_name(
+    monkeypatch: pytest.MonkeyPatch, certificate: Path, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(certificate))
+    tls, asked = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server:
+        endpoint = await resolve(url=f"https://localhost:{server.port}")
+        pool = ConnectionPool(endpoint, 1, 20)
+        assert [(await pool.ask(REQUEST, repeatable=True)).body for _ in range(2)] == [b"{}", b"{}"]
+        assert (asked, server.connections) == (["localhost"], 1)
+        pool.close()
+
+
+async def test_the_first_bundle_of_the_three_counts(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/does/not/exist")
+    endpoint = await resolve()
+    assert endpoint.trust is not None
+    assert len(endpoint.trust.get_ca_certs()) == 1
+
+
+async def test_a_stranger_is_not_spoken_to(certificate: Path) -> None:
+    tls, _ = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server:
+        endpoint = await resolve(url=f"https://localhost:{server.port}")
+        with pytest.raises(ssl.SSLCertVerificationError) as caught:
+            await ConnectionPool(endpoint, 1, 20).ask(REQUEST, repeatable=True)
+        assert server.requests == []
+    assert classify(caught.value, action="a", resource="r").code == "certificate"
+
+
+async def test_a_certificate_of_another_name_is_refused(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    tls, _ = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server:
+        endpoint = await resolve(url=f"https://127.0.0.2:{server.port}")
+        loop = asyncio.get_running_loop()
+        # the address of another name, whoever answers there
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await loop.create_connection(
+                asyncio.Protocol, "127.0.0.1", server.port, ssl=endpoint.trust, server_hostname=endpoint.host
+            )
+
+
+async def test_a_bundle_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/does/not/exist")
+    with pytest.raises(Exception, match=r"certificate|misconfigured") as caught:
+        await resolve()
+    assert isinstance(caught.value, UnavailableError)
