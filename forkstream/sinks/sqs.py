@@ -13,10 +13,10 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta
 
-from forkstream.aws.aioboto_queue import AiobotoQueueClient
 from forkstream.aws.concurrently import concurrently
 from forkstream.aws.errors import classify_entry
 from forkstream.aws.message_limits import MAX_BYTES, checked_size
+from forkstream.aws.open_queue import Client, open_queue
 from forkstream.aws.origin import Origin
 from forkstream.aws.queue import MAX_ENTRIES, OutgoingMessage, QueueClient
 from forkstream.aws.queue_address import QueueAddress
@@ -41,6 +41,10 @@ class SqsSinkConfig(Settings):
             pattern=f"^{_TOKEN.pattern}$",
         ),
     ] = None
+    client: Annotated[
+        Client,
+        Meta(description="the wire to SQS: forkstream's own, or aioboto3, which costs more CPU and can use a proxy"),
+    ] = "aioboto3"
     aws: Annotated[AwsSettings, Meta(description="where and as whom, over the fork's and the config's")] = AwsSettings()
 
 
@@ -70,7 +74,7 @@ class SqsSink(EventSink[SqsSinkConfig]):
 
     def connect(self) -> AbstractAsyncContextManager[QueueClient]:
         """Open the wire. Another one takes this one's place here."""
-        return AiobotoQueueClient.open(self._address, self._aws)
+        return open_queue(self.config.client, self._address, self._aws)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

@@ -11,11 +11,11 @@ from uuid import uuid4
 
 from msgspec import Meta
 
-from forkstream.aws.aioboto_queue import AiobotoQueueClient
 from forkstream.aws.checksum import is_intact
 from forkstream.aws.concurrently import concurrently
 from forkstream.aws.envelope import Envelope
 from forkstream.aws.errors import classify_entry
+from forkstream.aws.open_queue import Client, open_queue
 from forkstream.aws.origin import ORIGIN_ATTRIBUTE, Origin
 from forkstream.aws.queue import MAX_ENTRIES, MAX_VISIBILITY, MAX_WAIT, EntryFailure, QueueClient, ReceivedMessage
 from forkstream.aws.queue_address import QueueAddress
@@ -42,6 +42,10 @@ class SqsSourceConfig(Settings):
             " queue of a queue with wrapped messages needs sns"
         ),
     ] = "auto"
+    client: Annotated[
+        Client,
+        Meta(description="the wire to SQS: forkstream's own, or aioboto3, which costs more CPU and can use a proxy"),
+    ] = "aioboto3"
     aws: Annotated[AwsSettings, Meta(description="where and as whom, over the fork's and the config's")] = AwsSettings()
 
 
@@ -67,7 +71,7 @@ class SqsSource(Source[SqsSourceConfig]):
 
     def connect(self) -> AbstractAsyncContextManager[QueueClient]:
         """Open the wire. Another one takes this one's place here."""
-        return AiobotoQueueClient.open(self._address, self._aws)
+        return open_queue(self.config.client, self._address, self._aws)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
