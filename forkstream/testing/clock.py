@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         return ready
 
 
-def run_on_fake_clock(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_on_fake_clock(main: Callable[[], Coroutine[object, None, T]]) -> T:
     """Run ``main()`` to its end on a fake clock. Raises RuntimeError if all tasks wait for ever."""
     with asyncio.Runner(loop_factory=FakeClockLoop) as runner:
         return runner.run(main())

@@ -1,12 +1,8 @@
-"""The embedded AWS of the whole test run, and the shop's example order."""
+"""The shop's example order."""
 
 from __future__ import annotations
 
 import pytest
-
-from tests.conftest import aws, aws_server, unique
-
-__all__ = ["aws", "aws_server", "order_body", "unique"]
 
 
 @pytest.fixture

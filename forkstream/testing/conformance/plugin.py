@@ -1,0 +1,165 @@
+"""The rules that every plugin keeps, whatever its port."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import ClassVar, Generic, TypeVar, get_args, get_type_hints
+
+import msgspec
+import pytest
+
+from forkstream.errors import UnavailableError
+from forkstream.event import Json
+from forkstream.ports import PORTS_VERSION, Plugin
+from forkstream.settings import Duration, Rate, Settings, Size
+from forkstream.testing.conformance.checks import name_of
+from forkstream.testing.loop_watch import blocking_calls
+from forkstream.testing.rule import require, rule
+
+P = TypeVar("P", bound=Plugin[Settings])
+
+
+class PluginConformance(ABC, Generic[P]):
+    """What all suites share. Derive from the suite of your port, say how your plugin is made, and pytest runs every rule::
+
+        class TestWebhook(EventSinkConformance):
+            def plugin(self) -> Webhook:
+                return Webhook(WebhookConfig(url=self.url), Context(fork="test"))
+
+    A suite is an ordinary test class: get servers and directories by an autouse fixture. What the suite cannot know it
+    asks by methods; a rule that needs an answer which you have not given is skipped, and says which method to write.
+    Answer ``None`` where there is no such thing: the rule is then kept without a trial.
+    """
+
+    turn_cpu: ClassVar[float] = 0.25
+    """Seconds of CPU for which the plugin may keep the loop from all other forks at a time."""
+
+    @abstractmethod
+    def plugin(self) -> P:
+        """Make the plugin, unopened. Every call makes another one that has the same destination within one test."""
+
+    def wrong_settings(self) -> Sequence[Mapping[str, Json]]:
+        """Settings, as a config file has them, that cannot work: by a value or by a combination. Each must be refused."""
+        return ()
+
+    def unreachable(self) -> P | None:
+        """Make the plugin with a destination that does not answer for now, such as a port on which nobody listens."""
+        pytest.skip("not tried: write unreachable(), or let it return None if there is nothing to reach")
+
+    def unusable(self) -> P | None:
+        """Make the plugin with a destination that somebody has to mend: a missing bucket, a wrong password."""
+        pytest.skip("not tried: write unusable(), or let it return None if there is nothing to mend")
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[P]:
+        """Open what ``plugin()`` makes, for the block."""
+        async with self.plugin() as plugin:
+            yield plugin
+
+    # the rules
+
+    def test_it_is_made_for_this_version_of_the_ports(self) -> None:
+        """``ports_version`` is inherited; a plugin that sets its own is refused by every other version."""
+        found = self.plugin().ports_version
+        require(found == PORTS_VERSION, f"made for version {found} of the ports, this is version {PORTS_VERSION}")
+
+    def test_its_settings_refuse_a_field_that_they_do_not_know(self) -> None:
+        """A misspelt field must stop the start: derive from ``Settings``, which sees to it."""
+        plugin = self.plugin()
+        try:
+            known = msgspec.to_builtins(plugin.config, enc_hook=str)
+            msgspec.convert(known | {"no_such_field": 1}, plugin.settings_type(), strict=False, dec_hook=_quantity)
+        except ValueError as error:
+            require("no_such_field" in str(error), f"settings do not survive being written and read: {error}")
+            return
+        require(None, "settings take a field that they do not know")
+
+    def test_its_settings_say_what_each_field_is_for(self) -> None:
+        """``Annotated[str, Meta(description="…")]``: it is all that an operator sees. Nested settings speak for themselves."""
+        hints = get_type_hints(self.plugin().settings_type(), include_extras=True)
+        silent = [name for name, hint in hints.items() if not (_described(hint) or _nested(hint))]
+        require(not silent, f"no description of {', '.join(silent)}")
+
+    def test_wrong_settings_are_refused_with_a_reason(self) -> None:
+        """By the declaration of the field, or by a ValueError of the constructor: both are shown as config errors."""
+        plugin = self.plugin()
+        for wrong in self.wrong_settings():
+            try:
+                config = msgspec.convert(wrong, plugin.settings_type(), strict=False, dec_hook=_quantity)
+                type(plugin)(config, plugin.context)
+            except ValueError as error:
+                require(str(error), f"{wrong} is refused without a reason")
+            except Exception as error:  # noqa: BLE001  # whatever else it is, it is not shown as a config error
+                require(None, f"{wrong} raises {type(error).__name__} where a ValueError is due")
+            else:
+                require(None, f"{wrong} is taken")
+
+    def test_its_constructor_does_no_io(self) -> None:
+        """A config is checked without a network: what has to be read or asked is read and asked in ``__aenter__``."""
+        self.plugin()  # what is imported at the first use does not count
+        with blocking_calls() as found:
+            self.plugin()
+        require(not found, f"the constructor calls {'; '.join(found)}")
+
+    @rule
+    async def test_it_opens_checks_and_closes(self) -> None:
+        """``check`` passes on a destination that works, and can be asked again."""
+        async with self.opened() as plugin:
+            await plugin.check()
+            await plugin.check()
+
+    @rule
+    async def test_closing_leaves_nothing_running(self) -> None:
+        """What ``__aenter__`` started has ended when ``__aexit__`` returns."""
+        before = asyncio.all_tasks()
+        async with self.opened() as plugin:
+            await plugin.check()
+        left = asyncio.all_tasks() - before
+        require(not left, f"tasks are left: {', '.join(map(str, left))}")
+
+    @rule
+    async def test_closing_after_an_error_does_not_hide_it(self) -> None:
+        """``__aexit__`` is told of the error and lets it pass: a swallowed one would look like an orderly end."""
+        error = RuntimeError("something else went wrong")
+        plugin = self.plugin()
+        await plugin.__aenter__()
+        hidden = await plugin.__aexit__(type(error), error, None)  # type: ignore[func-returns-value]  # that is the trial
+        require(not hidden, "__aexit__ returns true, which swallows the error")
+        async with self.opened() as another:  # nothing of the first stands in its way
+            await another.check()
+
+    @rule
+    async def test_check_tells_an_unusable_destination(self) -> None:
+        """``check`` raises UnavailableError whose ``detail`` names what is missing: it is what the operator reads."""
+        plugin = self.unusable()
+        if plugin is None:
+            return
+        try:
+            async with plugin:
+                await plugin.check()
+        except UnavailableError as error:
+            require(error.detail, f"UnavailableError({error.code!r}) without a detail that says what to mend")
+        except Exception as error:  # noqa: BLE001  # any other kind is the finding
+            require(None, f"check raises {name_of(error)} where UnavailableError is due")
+        else:
+            require(None, "check passes, though nothing can be done there")
+
+
+def _quantity(wanted: type, value: object) -> object:
+    for known in (Duration, Size, Rate):
+        if issubclass(wanted, known) and isinstance(value, str):
+            return known.parse(value)
+    made: object = wanted(value)
+    return made
+
+
+def _described(hint: object) -> bool:
+    return any(isinstance(part, msgspec.Meta) and part.description for part in get_args(hint))
+
+
+def _nested(hint: object) -> bool:
+    types = [hint, *get_args(hint)]
+    return any(isinstance(one, type) and issubclass(one, Settings) for one in types)

@@ -1,0 +1,61 @@
+"""A rule of a conformance suite: an async method that pytest runs as a test, with a loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+import pytest
+
+from forkstream.testing.loop_watch import WatchedLoop
+
+S = TypeVar("S")
+
+RULE_SECONDS = 30.0
+"""What a rule may take. Only a plugin that waits for ever takes longer."""
+
+
+class BrokenRuleError(AssertionError):
+    """A plugin breaks a rule; the message says what it did and what was due."""
+
+
+def require(condition: object, message: str) -> None:
+    """Raise :class:`BrokenRuleError` unless the condition holds."""
+    __tracebackhide__ = True
+    if not condition:
+        raise BrokenRuleError(message)
+
+
+def rule(check: Callable[[S], Coroutine[object, None, None]]) -> Callable[[S], None]:
+    """Make a test of an async method. It needs no other pytest plugin and runs on a :class:`WatchedLoop`."""
+
+    def test(suite: S) -> None:
+        async def limited() -> None:
+            async with asyncio.timeout(RULE_SECONDS):
+                await check(suite)
+
+        with asyncio.Runner(loop_factory=WatchedLoop) as runner:
+            runner.run(limited())
+
+    # not functools.wraps: a test that looks like a coroutine function would be claimed by async plugins
+    test.__name__, test.__qualname__ = check.__name__, check.__qualname__
+    test.__module__, test.__doc__ = check.__module__, check.__doc__
+    return test
+
+
+def broken_rules(suite: object) -> dict[str, str]:
+    """Run every rule of a suite here and now; give what is broken: the rule's name and the complaint.
+
+    For a suite without fixtures. Rules that a suite skips count as kept.
+    """
+    broken: dict[str, str] = {}
+    for name in sorted(dir(suite)):
+        if name.startswith("test_"):
+            try:
+                getattr(suite, name)()
+            except pytest.skip.Exception:
+                continue
+            except Exception as error:  # noqa: BLE001  # a plugin may raise anything, and each is a finding
+                broken[name] = f"{type(error).__name__}: {error}"
+    return broken
