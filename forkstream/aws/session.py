@@ -22,6 +22,7 @@ from forkstream.settings import AwsSettings
 if TYPE_CHECKING:
     from types_aiobotocore_dynamodb import DynamoDBClient
     from types_aiobotocore_kms import KMSClient
+    from types_aiobotocore_lambda import LambdaClient
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
@@ -69,6 +70,10 @@ class AwsSession:
     def client(
         self, service: Literal["kms"], **options: Unpack[ClientOptions]
     ) -> AbstractAsyncContextManager[KMSClient]: ...
+    @overload
+    def client(
+        self, service: Literal["lambda"], **options: Unpack[ClientOptions]
+    ) -> AbstractAsyncContextManager[LambdaClient]: ...
     @overload
     def client(
         self, service: Literal["sns"], **options: Unpack[ClientOptions]

@@ -58,6 +58,7 @@ def build(policy: Mapping[str, object], scope: str = "attributes") -> Filter:
         ({"a": [{"anything-but": [1e10]}]}, "SNS takes numbers"),
         ({str(number): ["x"] for number in range(6)}, "SNS takes 5 keys, found 6"),
         ({"a": ["x" * 300_000]}, "SNS takes 262144 bytes"),
+        ({"$or": [{"a": ["x"]}]}, r"policy.\$or\[0\]: no such operator: a"),
         ({"$or": [{"a": ["x"]}, {}]}, r"policy.\$or\[1\]: is empty"),
     ],
 )  # fmt: skip

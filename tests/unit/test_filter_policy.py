@@ -91,6 +91,7 @@ def test_values_of_different_kinds_are_different(wanted: object, value: str) -> 
         ("ab*bc", "abc", False),
         ("a*b*c", "abxbc", True),
         ("a*bc*bc", "abcbc", True),
+        ("a*bc*bc", "abc", False),
         (r"a\*c", "a*c", True),
         (r"a\*c", "abc", False),
         (r"a\\*", "a\\b", True),
