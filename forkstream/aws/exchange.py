@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from forkstream.aws.answer import Answer, AnswerReader, BrokenAnswerError
 
@@ -62,8 +63,7 @@ class Exchange(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # of a stream, as create_connection makes them
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's derives from nothing
         self.usable = True
 
     def data_received(self, data: bytes) -> None:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from forkstream.aws.answer import Answer
 from forkstream.aws.endpoint import Endpoint
-from forkstream.aws.errors import classify, translating
+from forkstream.aws.errors import classify
 from forkstream.aws.pool import ConnectionPool
 from forkstream.aws.renewed_credentials import RenewedCredentials
 from forkstream.aws.session import AwsSession
@@ -77,18 +77,19 @@ class JsonService:
         ``repeatable`` says that asking twice does no harm, see :meth:`ConnectionPool.ask`.
         """
         credentials = self._credentials.current()
-        with translating(permission, resource):
+        try:
             answer = await pool.ask(self._request(operation, body, credentials), repeatable=repeatable)
-        if answer.status == 200:
-            return answer.body
-        error = _classified(answer, operation, permission, resource)
-        if await self._mended(answer, error, credentials):
-            with translating(permission, resource):
-                again = self._request(operation, body, self._credentials.current())
-                answer = await pool.ask(again, repeatable=repeatable)
             if answer.status == 200:
                 return answer.body
             error = _classified(answer, operation, permission, resource)
+            if await self._mended(answer, error, credentials):
+                again = self._request(operation, body, self._credentials.current())
+                answer = await pool.ask(again, repeatable=repeatable)
+                if answer.status == 200:
+                    return answer.body
+                error = _classified(answer, operation, permission, resource)
+        except OSError as lost:
+            error = classify(lost, action=permission, resource=resource)
         raise error
 
     def _request(self, operation: str, body: bytes, credentials: ReadOnlyCredentials) -> bytes:
