@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Sequence
+from typing import Annotated
 
 import anyio
 import anyio.lowlevel
+from msgspec import Meta
 
 from forkstream.event import Event
 from forkstream.ports import Backlog, Context, Receipt, Refusal, Source
@@ -16,7 +18,7 @@ from forkstream.settings import Settings
 class MemoryConfig(Settings):
     """Settings of the source in memory."""
 
-    ordered: bool = False
+    ordered: Annotated[bool, Meta(description="bring events of one group in order, as a FIFO queue does")] = False
 
 
 class _Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ _OTHERS = frozenset({
 _WIRES = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 """Harmless on a socket that does not block."""
 _BLOCKING_SOCKET_CALLS = frozenset({"connect", "accept", "recv", "recv_into", "recvfrom", "send", "sendall", "sendto"})
+_LIBRARY = sysconfig.get_path("stdlib")
 _EXEMPT = ("<frozen importlib", "linecache.py")
 """A first import and a traceback read files once, which is no plugin's doing."""
 
@@ -99,16 +101,18 @@ def blocking_calls() -> Iterator[list[str]]:
 
 
 def _place(frame: FrameType | None) -> str:
-    """Say which line made the call: the nearest that is not of this file. Empty for what is exempt."""
-    place = ""
+    """Say where the call comes from: the nearest line that is not of Python's own library. Empty for what is exempt."""
+    nearest = place = ""
     while frame is not None:
         code = frame.f_code
         if any(part in code.co_filename for part in _EXEMPT):
             return ""
-        if not place and code.co_filename != __file__:
-            place = f"{code.co_filename}:{frame.f_lineno} in {code.co_qualname}"
+        here = f"{code.co_filename}:{frame.f_lineno} in {code.co_qualname}"
+        nearest = nearest or here
+        if not place and (not code.co_filename.startswith(_LIBRARY) or "site-packages" in code.co_filename):
+            place = here
         frame = frame.f_back
-    return place
+    return place or nearest
 
 
 class WatchedLoop(asyncio.SelectorEventLoop):

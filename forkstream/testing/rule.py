@@ -44,16 +44,16 @@ def rule(check: Callable[[S], Coroutine[object, None, None]]) -> Callable[[S], N
     return test
 
 
-def broken_rules(suite: object) -> dict[str, str]:
-    """Run every rule of a suite here and now; give what is broken: the rule's name and the complaint.
+def broken_rules(make_suite: Callable[[], object]) -> dict[str, str]:
+    """Run every rule of a suite here and now, each on a suite of its own; give the names of the broken ones and the complaints.
 
     For a suite without fixtures. Rules that a suite skips count as kept.
     """
     broken: dict[str, str] = {}
-    for name in sorted(dir(suite)):
+    for name in sorted(dir(make_suite())):
         if name.startswith("test_"):
             try:
-                getattr(suite, name)()
+                getattr(make_suite(), name)()
             except pytest.skip.Exception:
                 continue
             except Exception as error:  # noqa: BLE001  # a plugin may raise anything, and each is a finding

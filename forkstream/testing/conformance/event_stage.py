@@ -137,4 +137,9 @@ class EventStageConformance(PluginConformance[EventStage[Settings]]):
 
 def _outcome(stage: EventStage[Settings], event: Event) -> object:
     result = stage(event)
-    return (result.body, dict(result.attributes), result.target) if isinstance(result, Event) else result
+    if not isinstance(result, Event):
+        return result
+    try:
+        return result.body, dict(result.attributes), result.target
+    except Exception as error:  # noqa: BLE001  # another rule's finding
+        return name_of(error)

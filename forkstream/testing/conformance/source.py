@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -21,15 +21,14 @@ from forkstream.testing.rule import require, rule
 
 Received: TypeAlias = list[tuple[Event, Receipt]]
 
-_RECEIVES = 40
-"""Empty receives of half a second after which what is not there is given up."""
-
 
 class SourceConformance(PluginConformance[Source[Settings]]):
     """Every rule that a source keeps. See :class:`PluginConformance` for how to use it; here you also say how it is filled."""
 
     short_hold: float = 1.0
     """Seconds that a test waits for a hold to run out: the shortest that the source can keep."""
+    patience: float = 20.0
+    """Seconds after which what does not come is given up. Only a source that breaks a rule takes them."""
 
     @abstractmethod
     def send(self, plugin: Source[Settings], events: Sequence[Event]) -> None:
@@ -44,7 +43,7 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         """Each with its body and a first receive_count of 1, and hidden from then on."""
         async with self.opened() as source:
             events = self._filled(source, 25)
-            received = await receive(source, len(events))
+            received = await self._receive(source, len(events))
             extra = await source.receive(10, hold=30, wait=0)
         bodies = sorted(event.body for event, _ in received)
         require(bodies == sorted(event.body for event in events), "other bodies are received than were sent")
@@ -73,9 +72,9 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         """``hold(…, 0)`` shows it at once: the same event by its id, with the receive counted."""
         async with self.opened() as source:
             self._filled(source, 3)
-            first = await receive(source, 3)
+            first = await self._receive(source, 3)
             require(not await source.hold([receipt for _, receipt in first], 0), "a release is refused")
-            again = await receive(source, 3)
+            again = await self._receive(source, 3)
         require({e.id for e, _ in first} == {e.id for e, _ in again}, "a released event comes with another id, or not")
         require(all(event.receive_count > 1 for event, _ in again), "a second receive does not count")
 
@@ -84,10 +83,10 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         """Not when everything else is released, either."""
         async with self.opened() as source:
             self._filled(source, 6)
-            received = await receive(source, 6)
+            received = await self._receive(source, 6)
             require(not await source.delete([receipt for _, receipt in received[:3]]), "a delete is refused")
             await source.hold([receipt for _, receipt in received[3:]], 0)
-            again = await receive(source, 3)
+            again = await self._receive(source, 3)
             extra = await source.receive(10, hold=30, wait=0)
         gone = {event.id for event, _ in received[:3]}
         require(not gone & {event.id for event, _ in [*again, *extra]}, "a deleted event comes again")
@@ -97,8 +96,8 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         """A crash costs a redelivery, never an event."""
         async with self.opened() as source:
             self._filled(source, 2)
-            first = await receive(source, 2, hold=self.short_hold)
-            again = await receive(source, 2)
+            first = await self._receive(source, 2, hold=self.short_hold)
+            again = await self._receive(source, 2)
         require({e.id for e, _ in first} == {e.id for e, _ in again}, "an event whose hold ran out does not come again")
 
     @rule
@@ -106,7 +105,7 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         """``hold`` counts from now: what is extended stays hidden after the first hold is over."""
         async with self.opened() as source:
             self._filled(source, 1)
-            ((event, receipt),) = await receive(source, 1, hold=self.short_hold)
+            ((event, receipt),) = await self._receive(source, 1, hold=self.short_hold)
             require(not await source.hold([receipt], 60), "an extension is refused")
             await asyncio.sleep(self.short_hold * 1.1)
             found = await source.receive(10, hold=30, wait=0)
@@ -117,7 +116,7 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         """A receipt that is used up is refused or accepted without effect; it never hides what became of the others."""
         async with self.opened() as source:
             self._filled(source, 3)
-            receipts = [receipt for _, receipt in await receive(source, 3)]
+            receipts = [receipt for _, receipt in await self._receive(source, 3)]
             await source.delete(receipts[:1])
             for settle in (partial(source.hold, seconds=30), source.delete):
                 refused = await _settle(settle, receipts)
@@ -131,11 +130,13 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         async with self.opened() as source:
             events = self._filled(source, 5)
             for turns in TURNS[::3]:
-                await cancel_after(turns, partial(_receive, source, self.short_hold))
+                await cancel_after(turns, partial(_receive_held, source, self.short_hold))
             received: dict[bytes, Event] = {}
-            for _ in range(_RECEIVES):
-                received |= {event.body: event for event, _ in await source.receive(10, hold=60, wait=0.5)}
-                if len(received) == len(events):
+            for give_up in self._rounds():
+                received |= {
+                    event.body: event for event, _ in await source.receive(10, hold=60, wait=min(0.5, self.patience))
+                }
+                if len(received) == len(events) or give_up:
                     break
         require(len(received) == len(events), f"{len(events) - len(received)} events are lost by a cancelled receive")
 
@@ -144,7 +145,7 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         """Several receives are under way at once, on one plugin."""
         async with self.opened() as source:
             self._filled(source, 30)
-            found = await asyncio.gather(*(source.receive(10, hold=30, wait=1) for _ in range(4)))
+            found = await asyncio.gather(*(source.receive(10, hold=30, wait=min(0.5, self.patience)) for _ in range(4)))
         bodies = [event.body for some in found for event, _ in some]
         require(len(bodies) == len(set(bodies)), "one event is received by two receives at once")
         receipts = [receipt for some in found for _, receipt in some]
@@ -156,7 +157,7 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         odd = self.odd_bodies()
         async with self.opened() as source:
             self.send(source, [Event(body, id=name) for name, body in odd.items()])
-            received = {event.body for event, _ in await receive(source, len(odd))}
+            received = {event.body for event, _ in await self._receive(source, len(odd))}
         changed = [name for name, body in odd.items() if body not in received]
         require(not changed, f"bodies are changed or lost: {', '.join(changed)}")
 
@@ -170,14 +171,14 @@ class SourceConformance(PluginConformance[Source[Settings]]):
             self.send(source, sent)
             order = {event.body: number for number, event in enumerate(sent)}
             seen: list[Event] = []
-            for _ in range(_RECEIVES):
-                found = await source.receive(1, hold=30, wait=0.5)
+            for give_up in self._rounds():
+                found = await source.receive(1, hold=30, wait=min(0.5, self.patience))
                 held = {event.group for event, _ in found}
                 beside = await source.receive(10, hold=30, wait=0)
                 require(not held & {event.group for event, _ in beside}, "a group's next event comes beside a held one")
                 seen += [event for event, _ in [*found, *beside]]
                 await source.delete([receipt for _, receipt in [*found, *beside]])
-                if len(seen) == len(sent):
+                if len(seen) == len(sent) or give_up:
                     break
         for group in ("g0", "g1"):
             numbers = [order[event.body] for event in seen if event.group == group]
@@ -229,19 +230,25 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         self.send(source, events)
         return events
 
+    def _rounds(self) -> Iterator[bool]:
+        """Count the seconds of patience: true in the last round."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.patience
+        while True:
+            yield loop.time() >= end
 
-async def receive(source: Source[Settings], count: int, *, hold: float = 30.0) -> Received:
-    """Receive until ``count`` events are there; a source may bring them in portions."""
-    received: Received = []
-    for _ in range(_RECEIVES):
-        received += await source.receive(10, hold=hold, wait=0.5)
-        if len(received) >= count:
-            break
-    require(len(received) == count, f"{len(received)} events are received where {count} are due")
-    return received
+    async def _receive(self, source: Source[Settings], count: int, *, hold: float = 30.0) -> Received:
+        """Receive until ``count`` events are there; a source may bring them in portions."""
+        received: Received = []
+        for give_up in self._rounds():
+            received += await source.receive(10, hold=hold, wait=min(0.5, self.patience))
+            if len(received) >= count or give_up:
+                break
+        require(len(received) == count, f"{len(received)} events are received where {count} are due")
+        return received
 
 
-async def _receive(source: Source[Settings], hold: float) -> Sequence[tuple[Event, Receipt]]:
+async def _receive_held(source: Source[Settings], hold: float) -> Sequence[tuple[Event, Receipt]]:
     return await source.receive(10, hold=hold, wait=0.5)
 
 
