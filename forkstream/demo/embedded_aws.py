@@ -67,10 +67,10 @@ def embedded_aws(directory: Path) -> Iterator[EmbeddedAws]:
     environment |= aws.environment
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
+            [sys.executable, "-m", "forkstream.demo.leash", "ministack"],
             env=environment,
             cwd=directory,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # the leash
             stdout=output,
             stderr=output,
             start_new_session=True,  # a Ctrl-C reaches forkstream first, which then ends this in order
@@ -95,7 +95,8 @@ def _wait_until_ready(aws: EmbeddedAws, process: subprocess.Popen[bytes], log: P
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the whole process group, so that no Lambda worker of it stays behind."""
-    for number, patience in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+    # it waits for functions under way, for the sake of a state that ends with it anyway
+    for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
@@ -103,3 +104,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             break
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdin  # noqa: S101  # it was started with a pipe
+    process.stdin.close()
