@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from forkstream.cli.options import JsonOption
+from forkstream.demo.interruptible import Interrupted
 from forkstream.errors import CommandError
 from forkstream.settings import Rate
+
+if TYPE_CHECKING:
+    from forkstream.demo.report import Report
 
 _NEEDED = ("ministack", "boto3", "forkstream_checkout", "forkstream_duckdb")
 
@@ -60,17 +64,14 @@ def demo(
         raise CommandError(f"--rate: expected more than 0/s, found {rate!r}")
     from forkstream.demo.play import Script, play  # noqa: PLC0415  # needs what was looked for above
 
+    def tell(report: Report) -> None:
+        if json:
+            print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode(), flush=True)
+
     script = Script(orders=orders, rate=a_second, kill=kill, keep=keep, opensearch=opensearch, silent=json)
     try:
-        checks = play(script)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    failed = [check for check in checks if not check.ok]
-    if json:
-        print(msgspec.json.format(msgspec.json.encode({"ok": not failed, "checks": checks}), indent=2).decode())
-    else:
-        print(f"\n{len(checks) - len(failed)} of {len(checks)} checks are right" + (":" if failed else ""))
-        for check in failed:
-            print(f"  wrong: {check.exercise}: {check.claim}: {check.found}")
-    if failed:
+        report = play(script, tell)
+    except Interrupted as interrupted:
+        raise typer.Exit(128 + interrupted.number) from None
+    if not report.ok:
         raise typer.Exit(1)

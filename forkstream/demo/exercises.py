@@ -4,261 +4,193 @@ from __future__ import annotations
 
 import json
 import random
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Iterable
+from decimal import Decimal
 
-from forkstream_checkout.generator import CARD_NUMBERS, bodies
+from forkstream_checkout.generator import CARD_NUMBERS
+from forkstream_checkout.table import BUG_SWITCH, CORRUPTED
 
-from forkstream.demo.buyers import Buyers
-from forkstream.demo.destinations import Destinations
-from forkstream.demo.service_process import ServiceProcess
-from forkstream.demo.view import Check, View
+from forkstream.demo.destinations import Destinations, Row
+from forkstream.demo.walk import Order, Walk
+from forkstream.status import ForkStatus
 
-T = TypeVar("T")
-
-PATIENCE = 120.0
-"""Seconds until something that should come true is given up."""
-CORRUPTED = "CORRUPTED!"
+SEARCHED_FROM = 100
+"""Orders of this amount and more are searched, says the subscription's filter policy."""
 
 
 class Exercises:
-    """Walks through the exercises in order; ``checks`` holds what was looked at."""
+    """The exercises, in the order in which they are walked."""
 
-    def __init__(
-        self, service: ServiceProcess, destinations: Destinations, buyers: Buyers, view: View, *, first_id: int
-    ) -> None:
-        self._service = service
+    def __init__(self, walk: Walk, destinations: Destinations) -> None:
+        self._walk = walk
         self._at = destinations
-        self._buyers = buyers
-        self._view = view
-        self._bodies = bodies(random.randrange(2**32), start_id=first_id)  # noqa: S311  # orders, not secrets
-        self._exercise = ""
-        self.posted: dict[int, float] = {}
-        """The amounts of the orders that are to arrive everywhere."""
         self._refused = 0  # orders that are to arrive everywhere but in the table
-        self.checks: list[Check] = []
 
-    # The exercises.
-
-    def first_order(self, started: float) -> None:
+    def first_order(self) -> None:
         """The way of one order from the API to the table."""
-        with self._part("The first order"):
-            (order_id,) = self._post(1)
-            self._until("it is a row of CheckoutTable", lambda: order_id in self._at.rows(), bool)
-            self._check("since the start of the demo", f"{time.monotonic() - started:.1f} s", ok=True)
+        with self._walk.part("The first order"):
+            (order,) = self._walk.post(1)
+            self._walk.reaches("it is a row of CheckoutTable", lambda: int(order in self._at.rows()), 1)
 
     def checkout(self, orders: int) -> None:
         """Exercise 1: each order is a row of CheckoutTable."""
-        with self._part(f"1 checkout: {orders:,} orders, each to be a row of CheckoutTable"):
-            self._post(orders)
-            self._until(
-                "every order is a row, its amount exact",
-                lambda: sum(1 for row in self._at.rows().values() if row["PaymentAmount"] != CORRUPTED),
-                lambda rows: rows == len(self.posted),
-                lambda rows: f"{rows:,} of {len(self.posted):,}",
+        with self._walk.part(f"1 checkout: {orders:,} orders, each to be a row of CheckoutTable"):
+            self._walk.post(orders)
+            self._walk.reaches(
+                "every order is a row, its amount exact", lambda: self._right_rows(self._walk.posted), self._all
             )
 
     def backup(self) -> None:
         """Exercise 2: they are in the backup bucket, and no object holds card data."""
-        with self._part("2 storage & backup: in the bucket, encrypted, without card data"):
-            self._until(
-                "every order is in the bucket",
-                lambda: len(self._at.backed_up() & set(self.posted)),
-                lambda found: found == len(self.posted),
-                lambda found: f"{found:,} of {len(self.posted):,}",
-            )
+        with self._walk.part("2 storage & backup: in the bucket, encrypted, without card data"):
+            self._walk.reaches("every order is in the bucket", self._backed_up, self._all)
             contents = self._at.backup()
-            leaks = sum(_holds_card_data(content) for content in contents)
-            self._check("no object holds card data", f"{leaks} of {len(contents)} objects do", ok=not leaks)
+            clear = sum(not key.endswith(".encrypted") for key in contents)
+            self._walk.check("every object is encrypted", f"{len(contents) - clear} of {len(contents)}", ok=not clear)
+            leaks = sum(map(_holds_card_data, contents.values()))
+            self._walk.check("no object holds card data", f"{leaks} of {len(contents)} do", ok=not leaks)
 
     def search(self) -> None:
         """Exercise 3: only orders of 100 and more can be found."""
-        with self._part("3 search & analytics: orders of 100 and more, and no others"):
-            expected = {order for order, amount in self.posted.items() if amount >= 100}
-            self._until(
-                "they can be found",
-                lambda: len(set(self._at.search.amounts()) & expected),
-                lambda found: found == len(expected),
-                lambda found: f"{found:,} of {len(expected):,}",
-            )
-            below = [amount for amount in self._at.search.amounts().values() if amount < 100]
-            self._check("none below 100 can", f"{len(below)} found", ok=not below)
-
-    def replay(self, orders: int) -> None:
-        """Exercise 4: rows that a bug corrupted are repaired by replaying their orders."""
-        config = str(self._service.config)
-        with self._part("4 replay: repair what a bug corrupted"):
-            self._service.command("switch", "checkout-bug", "on", config)
-            self._view.say("forkstream switch checkout-bug on")
-            self._wait(lambda: (status := self._service.status()) and status.switches.get("checkout-bug"))
-            ids = self._post(orders)
-            self._until(
-                "the bug corrupts their rows",
-                lambda: sum(self._corrupted(order) for order in ids),
-                lambda bad: bad == len(ids),
-                lambda bad: f"{bad:,} of {len(ids):,}",
-            )
-            self._until(
-                "the replay queue holds every order so far",
-                lambda: self._at.waiting("replay"),
-                lambda held: held == len(self.posted) + self._refused,
-                lambda held: f"{held:,} of {len(self.posted) + self._refused:,}",
-            )
-            self._service.command("switch", "checkout-bug", "off", config)
-            self._view.say("forkstream switch checkout-bug off; forkstream resume replay")
-            self._wait(lambda: (status := self._service.status()) and not status.switches.get("checkout-bug"))
-            self._service.command("resume", "replay", config)
-            self._until(
-                "their rows become right",
-                lambda: sum(self._corrupted(order) for order in ids),
-                lambda bad: bad == 0,
-                lambda bad: f"{bad:,} corrupted",
-            )
-            self._until("the replay queue drains", lambda: self._at.waiting("replay"), lambda held: held == 0)
-            self._service.command("pause", "replay", config)
-            self._view.say("forkstream pause replay")
-            self._wait(lambda: (fork := self._service.fork("replay")) and fork.state == "paused")
-            self._post(5)
-            self._until("paused, it buffers again", lambda: self._at.waiting("replay"), lambda held: held == 5)
+        with self._walk.part(f"3 search & analytics: orders of {SEARCHED_FROM} and more, and no others"):
+            self._walk.reaches("they can be found", self._found, len(self._to_find()))
+            below = [amount for amount in self._at.search.amounts().values() if amount < SEARCHED_FROM]
+            self._walk.check(f"none below {SEARCHED_FROM} can", f"{len(below)} found", ok=not below)
 
     def dead_letter(self) -> None:
         """An order that the table's sink refuses becomes a dead letter, and is sent again mended."""
-        config = str(self._service.config)
-        with self._part("An order that a sink refuses"):
-            order = json.loads(next(self._bodies))
-            right = order["payment"]["id"]
-            order["payment"]["id"] = "not a number"
-            self._buyers.post(json.dumps(order).encode())
+        walk = self._walk
+        with walk.part("An order that a sink refuses: a dead letter, mended and sent again"):
+            order = json.loads(walk.orders(1)[0])
+            right, order["payment"]["id"] = order["payment"]["id"], "not a number"
+            walk.view.say(f"order {order['id']}, its payment id a text: taken by the API")
+            walk.post_bodies([json.dumps(order).encode()])
             self._refused += 1
-            self._view.say(
-                f"order {order['id']}, whose payment id is text: the API takes it, the table's sink does not"
-            )
-            letters = self._until(
-                "it is a dead letter", lambda: self._letters(order["id"]), bool, lambda found: f"{len(found)} letter"
-            )
-            if not letters:
-                return
-            letter = letters[0]
-            self._check("which says why", f"{letter['code']} at {letter['step']}", ok=letter["code"] == "not_an_order")
+            walk.wait("the order is refused", lambda: (fork := self._fork("checkout")) and fork.dead)
+            letters = json.loads(walk.command("dlq", "list", "--fork", "checkout", "--json"))["letters"]
+            walk.check("it is a dead letter", f"{len(letters)} letter", ok=len(letters) == 1)
+            name = letters[0]["letter"]
+            letter = json.loads(walk.command("dlq", "show", name, "--fork", "checkout", "--json"))
+            walk.check("which says why", f"{letter['code']} at {letter['step']}", ok=letter["code"] == "not_an_order")
+            leak = _holds_card_data(letter["body"].encode())
+            walk.check("and holds no card data", "it does" if leak else "none", ok=not leak)
             body = json.loads(letter["body"])
-            leak = any(name.startswith("card-") for name in body["payment"])
-            self._check("and holds no card data", "it does" if leak else "none", ok=not leak)
             body["payment"]["id"] = right
-            mended = self._service.log.parent / "mended.json"
+            mended = walk.service.log.parent / "mended.json"
             mended.write_text(json.dumps(body))
-            self._service.command(
-                "dlq", "redrive", letter["letter"], config, "--fork", "checkout", "--body", str(mended)
-            )
-            self._view.say(f"forkstream dlq redrive {letter['letter']} --fork checkout --body mended.json")
-            self._until("mended and sent again, it is a row", lambda: order["id"] in self._at.rows(), bool)
+            walk.command("dlq", "redrive", name, "--fork", "checkout", "--body", str(mended))
+            walk.reaches("mended and sent again, it is a row", lambda: int(order["id"] in self._at.rows()), 1)
+
+    def replay(self, orders: int) -> None:
+        """Exercise 4: rows that a bug corrupted are repaired by replaying their orders."""
+        walk = self._walk
+        with walk.part("4 replay: repair what a bug corrupted"):
+            before = self._at.rows()
+            walk.command("switch", BUG_SWITCH, "on")
+            walk.wait("the service follows the switch", lambda: self._bug() is True)
+            ids = walk.post(orders)
+            walk.reaches("the bug corrupts their rows", lambda: self._corrupted(ids), len(ids))
+            held = self._all + self._refused
+            walk.reaches("the replay queue holds every order so far", lambda: self._at.waiting("replay"), held)
+            walk.command("switch", BUG_SWITCH, "off")
+            walk.wait("the service follows the switch", lambda: self._bug() is False)
+            walk.command("resume", "replay")
+            walk.reaches("their rows become right", lambda: self._right_rows(ids), len(ids))
+            walk.reaches("the replay queue drains", lambda: held - self._at.waiting("replay"), held)
+            changed = sum(row != before[order] for order, row in self._at.rows().items() if order in before)
+            walk.check("no other row has changed", f"{changed} have", ok=not changed)
+            walk.command("pause", "replay")
+            walk.wait("replay is paused", lambda: (fork := self._fork("replay")) and fork.state == "paused")
+            walk.post(5)
+            walk.reaches("paused, it buffers again", lambda: self._at.waiting("replay"), 5)
 
     def kill(self, orders: int, kills: int = 10) -> None:
         """SIGKILL the service again and again under load: nothing is lost."""
-        with self._part(f"SIGKILL, {kills} times, while {orders:,} orders are posted"):
-            moments = sorted(random.uniform(0, orders) for _ in range(kills))  # noqa: S311  # moments, not secrets
-            posted = 0
-
-            def between() -> None:
-                nonlocal posted
-                posted += 1
-                if moments and posted >= moments[0]:
-                    moments.pop(0)
-                    self._service.kill()
-                    self._service.start()
-
-            self._post(orders, between)
-            self._until(
+        walk = self._walk
+        orders -= orders % kills  # as many for each
+        with walk.part(f"SIGKILL, {kills} times, while {orders:,} orders are posted"):
+            with walk.view.progress("killed and started again", kills) as show:
+                for number in range(kills):
+                    show(number)
+                    self._kill_once(orders // kills)
+            posted = self._all
+            walk.reaches(
                 "orders lost on their way to CheckoutTable",
-                lambda: len(set(self.posted) - set(self._at.rows())),
-                lambda lost: lost == 0,
-                _lost,
+                lambda: self._right_rows(walk.posted),
+                posted,
+                lambda found: _lost(posted - found),
             )
-            self._until(
-                "orders lost on their way to the bucket",
-                lambda: len(set(self.posted) - self._at.backed_up()),
-                lambda lost: lost == 0,
-                _lost,
+            walk.reaches(
+                "orders lost on their way to the bucket", self._backed_up, posted, lambda found: _lost(posted - found)
             )
-            expected = {order for order, amount in self.posted.items() if amount >= 100}
-            self._until(
-                "orders lost on their way to search",
-                lambda: len(expected - set(self._at.search.amounts())),
-                lambda lost: lost == 0,
-                _lost,
+            expected = len(self._to_find())
+            walk.reaches(
+                "orders lost on their way to search", self._found, expected, lambda found: _lost(expected - found)
             )
             given_up = self._at.given_up()
-            self._check("orders that a queue gave up", str(given_up), ok=not given_up)
+            walk.check("orders that a queue gave up", _lost(given_up), ok=not given_up)
+            twice = sum(count > 1 for count in self._at.backed_up().values())
+            walk.view.say(f"orders twice in the bucket, written but not yet deleted when killed: {twice:,}")
 
-    # How they are walked.
+    def _kill_once(self, orders: int) -> None:
+        """Kill the service at some moment while orders are posted, and start it again while they still are."""
+        moment = random.uniform(0, orders)  # noqa: S311  # no secret
+        killed = False
 
-    def _post(self, count: int, between: Callable[[], None] = lambda: None) -> list[int]:
-        orders = list(islice(self._bodies, count))
-        progress, done = self._view.counting("posting orders", count), 0
+        def kill(accepted: int) -> None:
+            nonlocal killed
+            if not killed and accepted >= moment:
+                self._walk.service.kill()
+                self._walk.service.start()
+                killed = True
 
-        def posted() -> None:
-            nonlocal done
-            done += 1
-            progress(done)
-            between()
+        self._walk.post(orders, kill)
+        kill(orders)  # they were posted faster than anyone looked
 
-        self._buyers.post_all(orders, posted)
-        decoded = [json.loads(order) for order in orders]
-        self.posted |= {order["id"]: order["payment"]["amount"] for order in decoded}
-        return [order["id"] for order in decoded]
+    def stop(self) -> None:
+        """The service drains when it is told to end."""
+        with self._walk.part("SIGTERM: the service drains, then ends"):
+            code = self._walk.service.stop()
+            self._walk.check("it ends in order", f"exit code {code}", ok=code == 0)
 
-    def _corrupted(self, order: int) -> bool:
-        row = self._at.rows().get(order)
-        return row is not None and row["PaymentAmount"] == CORRUPTED
+    # What is counted.
 
-    def _letters(self, order: int) -> list[dict[str, str]]:
-        listed = json.loads(
-            self._service.command("dlq", "list", str(self._service.config), "--fork", "checkout", "--json")
-        )
-        shown = [
-            json.loads(
-                self._service.command(
-                    "dlq", "show", letter["letter"], str(self._service.config), "--fork", "checkout", "--json"
-                )
-            )
-            for letter in listed["letters"]
-        ]
-        return [letter for letter in shown if json.loads(letter["body"])["id"] == order]
+    @property
+    def _all(self) -> int:
+        return len(self._walk.posted)
 
-    @contextmanager
-    def _part(self, title: str) -> Iterator[None]:
-        self._exercise = title.partition(":")[0]
-        self._started = time.monotonic()
-        self._view.title(title)
-        yield
+    def _right_rows(self, ids: Iterable[int]) -> int:
+        rows = self._at.rows()
+        return sum(order in rows and _is_right(rows[order], self._walk.posted[order]) for order in ids)
 
-    def _until(
-        self,
-        claim: str,
-        look: Callable[[], T],
-        right: Callable[[T], bool],
-        word: Callable[[T], str] = lambda found: "yes" if found is True else f"{found}",
-    ) -> T:
-        """Look again and again until what is found is right, or patience ends; that is a check."""
-        deadline = time.monotonic() + PATIENCE
-        while not right(found := look()) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        self._check(claim, word(found), ok=right(found))
-        return found
+    def _corrupted(self, ids: list[int]) -> int:
+        rows = self._at.rows()
+        return sum(order in rows and rows[order]["PaymentAmount"] == CORRUPTED for order in ids)
 
-    def _wait(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not condition() and time.monotonic() < deadline:
-            time.sleep(0.1)
+    def _backed_up(self) -> int:
+        return len(self._at.backed_up().keys() & self._walk.posted.keys())
 
-    def _check(self, claim: str, found: str, *, ok: bool) -> None:
-        check = Check(
-            exercise=self._exercise, claim=claim, found=found, ok=ok, seconds=round(time.monotonic() - self._started, 1)
-        )
-        self.checks.append(check)
-        self._view.show(check)
+    def _to_find(self) -> set[int]:
+        return {id_ for id_, order in self._walk.posted.items() if order["payment"]["amount"] >= SEARCHED_FROM}
+
+    def _found(self) -> int:
+        return len(self._at.search.amounts().keys() & self._to_find())
+
+    def _fork(self, name: str) -> ForkStatus | None:
+        return self._walk.service.fork(name)
+
+    def _bug(self) -> bool | None:
+        status = self._walk.service.status()
+        return status.switches.get(BUG_SWITCH) if status else None
+
+
+def _is_right(row: Row, order: Order) -> bool:
+    payment = order["payment"]
+    if row["PaymentAmount"] == CORRUPTED:
+        return False
+    quantity = sum(item["quantity"] for item in order["items"])
+    found = (row["PaymentCurrency"], Decimal(row["PaymentAmount"]), int(row["PaymentId"]), int(row["TotalQuantity"]))
+    return found == (payment["currency"], payment["amount"], payment["id"], quantity)
 
 
 def _lost(count: int) -> str:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
+from forkstream.demo import leash
 from forkstream.demo.application import DEPLOY, Application, deploy
 from forkstream.demo.buyers import Buyers
-from forkstream.demo.destinations import Destinations, DuckDBSearch, OpenSearchSearch, Search
+from forkstream.demo.destinations import Destinations
 from forkstream.demo.embedded_aws import EmbeddedAws, embedded_aws
+from forkstream.demo.environment import secluded
 from forkstream.demo.exercises import Exercises
-from forkstream.demo.overlay import overlaid
+from forkstream.demo.interruptible import hold_signals, interruptible
+from forkstream.demo.reach import reach
+from forkstream.demo.report import Report
+from forkstream.demo.search import Search
 from forkstream.demo.service_process import ServiceProcess
-from forkstream.demo.view import Check, View
+from forkstream.demo.view import View
+from forkstream.demo.walk import Walk
+from forkstream.errors import CommandError
+from forkstream.status import ServiceStatus
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,78 +41,133 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     silent: bool = False
 
 
-def play(script: Script) -> list[Check]:
-    """Play the demo; returns what was checked. Whatever happens, no process stays behind."""
+def play(script: Script, tell: Callable[[Report], None]) -> Report:
+    """Play the demo; ``tell`` is called with what came of it while what is to be kept still runs.
+
+    However it ends, what it started ends with it. Raises :class:`Interrupted` for SIGINT, SIGTERM and SIGHUP.
+    """
     started = time.monotonic()
-    # a process manager ends the demo as a person does, and either way what it started ends with it
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with ExitStack() as stack:
-        directory = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="forkstream-demo-", ignore_cleanup_errors=True))
+    if not (DEPLOY / "application.yaml").is_file():
+        raise CommandError(
+            f"{DEPLOY} is not there: the demo runs the application of a checkout. Clone forkstream's repository, and in "
+            "it pip install -e '.[local]' -e plugins/forkstream-checkout -e plugins/forkstream-duckdb"
         )
-        stage = stack.enter_context(_set_up(script, directory))
-        exercises = stage.exercises
-        exercises.first_order(started)
-        exercises.checkout(script.orders)
-        exercises.backup()
-        exercises.search()
-        exercises.dead_letter()
-        exercises.replay(max(10, script.orders // 10))
-        if script.kill:
-            exercises.kill(max(script.orders, 1000))
+    hold_signals()
+    with _set_up(script) as stage:
+        first_order_seconds = _walk(script, stage, started)
+        checks = stage.walk.checks
+        report = Report(
+            ok=all(check.ok for check in checks),
+            seconds=round(time.monotonic() - started, 1),
+            first_order_seconds=first_order_seconds,
+            checks=checks,
+            reach=stage.reach if script.keep else {},
+        )
+        for line in report.lines():
+            stage.walk.view.line(line)
+        tell(report)
         if script.keep:
-            _keep(stage, directory)
-        return exercises.checks
+            _stay(stage)
+        return report
 
 
 class Stage(msgspec.Struct, frozen=True):
     """Everything that is up while the demo plays."""
 
-    application: Application
-    service: ServiceProcess
+    walk: Walk
     exercises: Exercises
-    view: View
-    search: Search
+    reach: dict[str, str]
+
+
+def _walk(script: Script, stage: Stage, started: float) -> float:
+    """Walk the exercises; returns when the first order was there, in seconds."""
+    exercises = stage.exercises
+    exercises.first_order()
+    first = round(time.monotonic() - started, 1)
+    stage.walk.view.say(f"{first} s since the start of the demo")
+    exercises.checkout(script.orders)
+    exercises.backup()
+    exercises.search()
+    exercises.dead_letter()
+    exercises.replay(max(10, script.orders // 10))
+    if script.kill:
+        exercises.kill(max(script.orders, 500))
+    if not script.keep:
+        stage.walk.view.show_forks()
+        exercises.stop()
+    return first
 
 
 @contextmanager
-def _set_up(script: Script, directory: Path) -> Iterator[Stage]:
-    # ids that no earlier demo used: a real OpenSearch may hold the orders of one
-    first_id = int(time.time()) * 1000
-    service: ServiceProcess | None = None
-    view = View(lambda: service.status() if service else None, silent=script.silent)
+def _set_up(script: Script) -> Iterator[Stage]:
+    before = dict(os.environ)
     with ExitStack() as stack:
-        view.title("Setting the stage")
-        view.say("an embedded AWS on loopback (ministack)")
-        aws = stack.enter_context(embedded_aws(directory))
-        os.environ.update(aws.environment)  # this process too talks to no other AWS
-        view.say("deploy/application.yaml: API, function, topic, queues, table, buckets, key")
-        application = deploy(aws)
-        search: Search
-        if script.opensearch:
-            search, config = OpenSearchSearch(script.opensearch, first_id), DEPLOY / "ecommerce.yaml"
-        else:
-            search, config = DuckDBSearch(directory / "analytics.duckdb"), directory / "forkstream.yaml"
-            config.write_text(overlaid(DEPLOY / "ecommerce.yaml", DEPLOY / "embedded-search.yaml"))
-        view.say(f"forkstream run {config.name}: four forks, one process")
-        service = ServiceProcess(config, _environment(aws, application, directory, script), directory)
-        stack.callback(service.stop)
-        service.start()
-        stack.enter_context(view)
-        destinations = Destinations(aws, application, search)
-        buyers = Buyers(application.checkout_url, script.rate)
-        exercises = Exercises(service, destinations, buyers, view, first_id=first_id)
-        yield Stage(application, service, exercises, view, search)
+        directory = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="forkstream-demo-", ignore_cleanup_errors=True))
+        )
+        stack.enter_context(_environment(directory))
+        opening = _search(script.opensearch, directory)
+        view = stack.enter_context(View(silent=script.silent))
+        with interruptible():
+            view.title("Setting the stage")
+            search = stack.enter_context(opening)
+            with view.step("an embedded AWS on loopback (ministack)"):
+                aws = stack.enter_context(embedded_aws(directory))
+                os.environ.update(aws.environment)  # this process too talks to no other AWS
+            with view.step("deploy/application.yaml: API, function, topic, queues, table, buckets, key"):
+                application = deploy(aws)
+            with view.step(f"forkstream run {search.config.name}: four forks, one process"):
+                service = ServiceProcess(search.config, _settings(aws, application, directory, search), directory)
+                stack.callback(service.kill)
+                service.start()
+            walk = Walk(service, Buyers(application.checkout_url, script.rate), view)
+            destinations = Destinations(aws, application, search)
+            view.watch(lambda: _status(service, destinations))
+            stack.callback(view.stop)  # before what it watches
+            yield Stage(walk, Exercises(walk, destinations), reach(directory, before, service, application, search))
 
 
-def _environment(aws: EmbeddedAws, application: Application, directory: Path, script: Script) -> dict[str, str]:
+def _status(service: ServiceProcess, destinations: Destinations) -> ServiceStatus | None:
+    """The service's own account, with the lag as it is now: the service asks for it once a minute."""
+    status = service.status()
+    if status is None:
+        return None
+    forks = [replace(fork, lag=destinations.lag(fork.name)) for fork in status.forks]
+    return replace(status, forks=forks)
+
+
+@contextmanager
+def _environment(directory: Path) -> Iterator[None]:
+    """Make this process's environment the demo's own, for all that it starts too."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(secluded(before), **{leash.DIRECTORY: str(directory)})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _search(opensearch: str | None, directory: Path) -> AbstractContextManager[Search]:
+    # either takes its time to import, and one of them is enough
+    if opensearch:
+        from forkstream.demo.opensearch_search import opensearch_search  # noqa: PLC0415
+
+        return opensearch_search(opensearch)
+    from forkstream.demo.duckdb_search import duckdb_search  # noqa: PLC0415
+
+    return duckdb_search(directory)
+
+
+def _settings(aws: EmbeddedAws, application: Application, directory: Path, search: Search) -> dict[str, str]:
     """What ECS would set from the stack's outputs, and what makes a demo of minutes of a service of years."""
     return {
         **aws.environment,
         **application.environment,
+        **search.environment,
+        "FORKSTREAM_CONFIG": str(search.config),
         "FORKSTREAM_CONTROL": f"file:{directory}/control.json",
-        "ANALYTICS_FILE": f"{directory}/analytics.duckdb",
-        "OPENSEARCH_URL": script.opensearch or "",
         "FORKSTREAM_STOP_TIMEOUT": "10",
         "FORKSTREAM_FORKS__STORAGE_BACKUP__BATCH__MAX_AGE": "2s",
         # a killed service hides what it held for this long and a batch's age
@@ -115,28 +177,11 @@ def _environment(aws: EmbeddedAws, application: Application, directory: Path, sc
     }
 
 
-def _keep(stage: Stage, directory: Path) -> None:
-    """Leave everything running until Ctrl-C, and say how to reach it."""
-    show, application = stage.view.console.print, stage.application
-    environment = directory / "environment"
-    wanted = {"AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
-    settings = stage.service.environment
-    names = sorted(wanted | application.environment.keys() | {"FORKSTREAM_CONTROL", "ANALYTICS_FILE", "OPENSEARCH_URL"})
-    environment.write_text("".join(f"export {name}='{settings[name]}'\n" for name in names if name in settings))
-    stage.view.title("It goes on until Ctrl-C")
-    show(
-        f"  orders    curl -X POST -H 'content-type: application/json' -d @order.json '{application.checkout_url}'",
-        soft_wrap=True,
-    )
-    show(f"  forks     curl {stage.service.admin}/forks   (also /health /ready /metrics)", soft_wrap=True)
-    show(f"  log       tail -f {stage.service.log}", soft_wrap=True)
-    show(f"  commands  . {environment}; forkstream resume replay {stage.service.config}", soft_wrap=True)
-    show(f"  table     aws dynamodb scan --table-name {application.table}", soft_wrap=True)
-    show(f"  bucket    aws s3 ls --recursive s3://{application.backup_bucket}", soft_wrap=True)
-    if isinstance(stage.search, DuckDBSearch):
-        question = "SELECT currency, count(*) AS orders, sum(amount) AS total FROM orders GROUP BY currency"
-        show(f"  search    {sys.executable} -m forkstream_duckdb {stage.search.path} '{question}'", soft_wrap=True)
+def _stay(stage: Stage) -> None:
+    """Stay until a signal, or until the service ends by itself."""
     try:
-        signal.pause()
+        while stage.walk.service.running:
+            time.sleep(1)
     except KeyboardInterrupt:
-        show(f"\n  ending (pid {os.getpid()})")
+        return
+    raise CommandError(f"the service has ended:\n{stage.walk.service.log_tail()}")

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
 import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from forkstream.status import ForkStatus, ServiceStatus
 
+_LOOK_SECONDS = 0.5
+
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that the demo looked at: what should be, what was found, and whether that is right."""
+    """One thing that the demo looked at: what should be, what was found, and whether that is right.
+
+    ``seconds`` have passed since its exercise began.
+    """
 
     exercise: str
     claim: str
@@ -28,18 +34,22 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View:
-    """Prints steps and checks; on a terminal the forks and a progress bar stand live below them."""
+    """Prints steps and checks as lines; on a terminal the forks and progress bars stand live below them."""
 
-    def __init__(self, status: Callable[[], ServiceStatus | None], *, silent: bool = False) -> None:
-        self.console = Console(stderr=False, quiet=silent)
-        self._status = status
+    def __init__(self, *, silent: bool = False) -> None:
+        self._console = Console(quiet=silent, highlight=False)
+        self._status: Callable[[], ServiceStatus | None] = lambda: None
         self._last: ServiceStatus | None = None
         self._asked_at = 0.0
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=self.console
+            TextColumn("  {task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+            console=self._console,
         )
-        self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
-        self._is_live = self.console.is_terminal and not silent
+        self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True)
+        self._is_live = self._console.is_terminal and not silent
 
     def __enter__(self) -> Self:
         if self._is_live:
@@ -49,56 +59,85 @@ class View:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def watch(self, status: Callable[[], ServiceStatus | None]) -> None:
+        """From now on show the forks as ``status`` tells."""
+        self._status = status
+
+    def stop(self) -> None:
+        """End the live part; lines can still be printed."""
         if self._is_live:
             self._live.stop()
 
     def title(self, text: str) -> None:
         """Begin a part."""
-        self.console.print(f"\n[bold]{text}[/]")
+        self._console.print()
+        self._console.print(Text(text, style="bold"), soft_wrap=True)
+
+    def line(self, text: str) -> None:
+        """Print a line as it is: a command can be copied from it."""
+        self._console.print(Text(text), soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Tell what is done now."""
-        self.console.print(Text(f"  {text}", style="dim"), soft_wrap=True)
+        self._console.print(Text(f"  {text}", style="dim"), soft_wrap=True)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Tell what is done in the block, which takes a while."""
+        self.say(text)
+        with self.progress(text.partition(":")[0]):
+            yield
 
     def show(self, check: Check) -> None:
         """Tell what a check found."""
         mark = Text("  ✓ ", style="green") if check.ok else Text("  ✗ ", style="bold red")
-        self.console.print(mark + Text(f"{check.claim}: {check.found}"), soft_wrap=True)
+        self._console.print(mark + Text(f"{check.claim}: {check.found}"), soft_wrap=True)
 
-    def counting(self, what: str, total: int) -> Callable[[int], None]:
-        """Show a progress bar until it is full; returns what sets it."""
-        task = self._progress.add_task(what, total=total)
+    def show_forks(self) -> None:
+        """Print the forks as they stand now."""
+        status = self._status() or self._last
+        if status:
+            self._console.print(picture(status.forks))
 
-        def set_to(count: int) -> None:
-            self._progress.update(task, completed=count, visible=count < total)
-
-        return set_to
+    @contextmanager
+    def progress(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """Show a progress bar for the block, one that only moves if ``total`` is unknown; hands out what sets it."""
+        task = self._progress.add_task(what, total=total, count="" if total is None else f"0/{total:,}")
+        try:
+            yield lambda count: self._progress.update(task, completed=count, count=f"{count:,}/{total:,}")
+        finally:
+            self._progress.remove_task(task)
 
     def _render(self) -> RenderableType:
         now = time.monotonic()
-        if now - self._asked_at > 0.5:
+        if now - self._asked_at > _LOOK_SECONDS:
             self._asked_at = now
             self._last = self._status() or self._last
-        return Group(forks_table(self._last.forks if self._last else []), self._progress)
+        parts: list[RenderableType] = [Text(), self._progress]
+        if self._last:
+            parts[:0] = [Text(), picture(self._last.forks)]
+        return Group(*parts)
 
 
-def forks_table(forks: list[ForkStatus]) -> Table:
-    """The forks as a table: received, in flight, written, failed, lag."""
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    table.add_column("fork")
+def picture(forks: list[ForkStatus]) -> RenderableType:
+    """The forks as a table, and under it why those that are in trouble are."""
+    table = Table(box=None, padding=(0, 0, 0, 2), header_style="bold")
+    table.add_column("fork", no_wrap=True)
     for name in ("received", "in flight", "written", "failed", "dead", "lag"):
-        table.add_column(name, justify="right")
-    table.add_column("state")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for fork in forks:
-        state = fork.state + (f" ({fork.code})" if fork.code else "")
+        counts = (fork.received, fork.in_flight, fork.written, fork.failed, fork.dead)
         table.add_row(
             fork.name,
-            f"{fork.received:,}",
-            f"{fork.in_flight:,}",
-            f"{fork.written:,}",
-            f"{fork.failed:,}",
-            f"{fork.dead:,}",
+            *(f"{count:,}" for count in counts),
             "-" if fork.lag is None else f"{fork.lag:,}",
-            Text(state, style="green" if fork.state == "open" else "yellow"),
+            Text(fork.state, style="green" if fork.state == "open" else "yellow"),
         )
-    return table
+    return Group(table, *(Text(f"  {_trouble(fork)}", style="yellow") for fork in forks if fork.code))
+
+
+def _trouble(fork: ForkStatus) -> str:
+    return f"{fork.name} is {fork.state}: {fork.code}" + (f" ({fork.detail})" if fork.detail else "")

@@ -1,0 +1,49 @@
+"""How a person reaches each part of the running demo: commands to copy."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from forkstream_checkout.generator import bodies
+
+from forkstream.demo.application import Application
+from forkstream.demo.search import Search
+from forkstream.demo.service_process import ServiceProcess
+
+
+def reach(
+    directory: Path, before: Mapping[str, str], service: ServiceProcess, application: Application, search: Search
+) -> dict[str, str]:
+    """Give a command for each part by its name. ``before`` is the environment that the person has.
+
+    Writes two files into ``directory``: ``environment``, to be read by a shell, and ``order.json``.
+    """
+    environment = directory / "environment"
+    environment.write_text(_shell(before, service.environment))
+    order = directory / "order.json"
+    order.write_bytes(next(bodies(0, start_id=1)))
+    url, load = shlex.quote(application.checkout_url), f". {shlex.quote(str(environment))}; "
+    return {
+        "order": f"curl -X POST -H 'content-type: application/json' -d @{shlex.quote(str(order))} {url}",
+        "search": search.command,
+        "table": f"{load}aws dynamodb scan --table-name {application.table}",
+        "bucket": f"{load}aws s3 ls --recursive s3://{application.backup_bucket}",
+        "forks": f"curl {service.admin}/forks",
+        "log": f"tail -f {shlex.quote(str(service.log))}",
+        "commands": f"{load}forkstream resume replay",
+    }
+
+
+def _shell(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Say in shell how one environment becomes the other, and where ``forkstream`` is."""
+    set_ = {name: value for name, value in after.items() if before.get(name) != value}
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(set_.items())]
+    unset = sorted(before.keys() - after.keys())
+    scripts = shlex.quote(str(Path(sys.executable).parent))
+    return "\n".join(
+        [f"unset {' '.join(unset)}" if unset else "", *lines, f'export PATH={scripts}{os.pathsep}"$PATH"', ""]
+    )

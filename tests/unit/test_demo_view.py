@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from forkstream.demo.view import Check, View, picture
+from forkstream.status import ForkStatus, ServiceStatus
+
+FORKS = [
+    ForkStatus(name="search-analytics", state="open", received=12345, in_flight=1200, written=11145, failed=3, lag=0),
+    ForkStatus(name="replay", state="halted", code="denied", detail="sqs:SendMessage", dead=2),
+]
+
+
+def test_the_forks_fit_on_80_columns_and_those_in_trouble_say_why() -> None:
+    console = Console(file=StringIO(), width=80)
+    console.print(picture(FORKS))
+    assert isinstance(console.file, StringIO)
+    assert [line.rstrip() for line in console.file.getvalue().splitlines()] == [
+        "  fork              received  in flight  written  failed  dead  lag  state",
+        "  search-analytics    12,345      1,200   11,145       3     0    0  open",
+        "  replay                   0          0        0       0     2    -  halted",
+        "  replay is halted: denied (sqs:SendMessage)",
+    ]
+
+
+def test_what_is_no_terminal_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with View() as view:
+        view.watch(lambda: ServiceStatus(run="r", version="1", healthy=True, ready=True, draining=False, forks=FORKS))
+        view.title("1 checkout")
+        with view.step("deploying"), view.progress("posting", 3) as show:
+            show(2)
+        view.show(Check(exercise="1", claim="[every] order is a row", found="3 of 3", ok=True, seconds=1.0))
+        view.show(Check(exercise="1", claim="x" * 100, found="no", ok=False, seconds=1.0))
+    assert capsys.readouterr().out.splitlines() == [
+        "",
+        "1 checkout",
+        "  deploying",
+        "  ✓ [every] order is a row: 3 of 3",
+        f"  ✗ {'x' * 100}: no",
+    ]
+
+
+def test_what_is_silent_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with View(silent=True) as view:
+        view.title("1 checkout")
+        view.say("something")
+        view.line("something else")
+        view.show_forks()
+    assert capsys.readouterr().out == ""
