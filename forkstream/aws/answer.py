@@ -13,6 +13,7 @@ MAX_BODY = 64 * 2**20
 
 # one expression for all: a line end that only some take for one would make two parsers see two answers
 _HEAD = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*)*")
+_FRAMING = re.compile(r"\r\n(connection|content-length|transfer-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?")
 
 
@@ -21,13 +22,19 @@ class BrokenAnswerError(ConnectionError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole answer. Header names are lower case; of a header that came twice, the last value counts."""
+    """A whole answer; ``head`` is its status line and headers as they came."""
 
     status: int
-    headers: dict[str, str]
+    head: str
     body: bytes
     reusable: bool
     """Whether the connection is good for another request."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All headers, by names in lower case; of one that came twice, the last value. Read only if somebody asks."""
+        fields = (line.partition(":") for line in self.head.split("\r\n")[1:])
+        return {name.lower(): value.strip(" \t") for name, _, value in fields}
 
 
 class AnswerReader:
@@ -44,7 +51,7 @@ class AnswerReader:
         self.begun = False
         """Whether any byte has come."""
         self._status = 0  # 0: the head is not here yet
-        self._headers: dict[str, str] = {}
+        self._head = ""
         self._keep_alive = False
         self._length: int | None = None  # None: chunked, or until the end of the connection
         self._chunks: _Chunks | None = None
@@ -84,25 +91,25 @@ class AnswerReader:
         return self._answer(body)
 
     def _answer(self, body: bytes) -> Answer:
-        return Answer(self._status, self._headers, body, self._keep_alive and not self._buffer)
+        return Answer(self._status, self._head, body, self._keep_alive and not self._buffer)
 
     def _read_head(self, head: str) -> None:
         match = _HEAD.fullmatch(head)
         if match is None:
             raise BrokenAnswerError("this is no HTTP/1.1")
-        headers = _headers(head)
         status = int(match[2])
         if status == 101:
             raise BrokenAnswerError("the server wants another protocol")
         if status < 200:
             return
-        self._status, self._headers = status, headers
-        options = headers.get("connection", "").lower()
+        self._status, self._head = status, head
+        framing = _framing(head)
+        options = framing.get("connection", "").lower()
         self._keep_alive = "close" not in options and (match[1] == "1" or "keep-alive" in options)
-        self._find_length(status, headers)
+        self._find_length(status, framing)
 
-    def _find_length(self, status: int, headers: dict[str, str]) -> None:
-        coding, length = headers.get("transfer-encoding"), headers.get("content-length")
+    def _find_length(self, status: int, framing: dict[str, str]) -> None:
+        coding, length = framing.get("transfer-encoding"), framing.get("content-length")
         if status in {204, 304}:
             self._length = 0
         elif coding is not None:
@@ -170,12 +177,12 @@ class _Chunks:
         return True
 
 
-def _headers(head: str) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for line in head.split("\r\n")[1:]:
-        name, _, value = line.partition(":")
-        name, value = name.lower(), value.strip(" \t")
-        if headers.get(name, value) != value and name in {"content-length", "transfer-encoding"}:
+def _framing(head: str) -> dict[str, str]:
+    """Read the headers that say where the answer ends and whether another may follow."""
+    framing: dict[str, str] = {}
+    for found, text in _FRAMING.findall(head):
+        name, value = found.lower(), text.rstrip(" \t")
+        if name in framing and name != "connection" and framing[name] != value:
             raise BrokenAnswerError("the length of the body is told in two ways")
-        headers[name] = value
-    return headers
+        framing[name] = f"{framing[name]}, {value}" if name == "connection" and name in framing else value
+    return framing

@@ -12,6 +12,9 @@ from forkstream.event import Attribute, Event, FailureKind
 from forkstream.ports import Context
 from forkstream.sinks.sqs import SqsSink, SqsSinkConfig
 from forkstream.sources.sqs import SqsSource, SqsSourceConfig
+from tests.integration.both_clients import client
+
+__all__ = ["client"]
 
 EVERY_TYPE = {
     "text": Attribute("String", "\u20ac"),

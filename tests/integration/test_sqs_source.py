@@ -16,6 +16,9 @@ from forkstream.event import Attribute, Event
 from forkstream.ports import Context, Receipt
 from forkstream.settings import AwsSettings
 from forkstream.sources.sqs import SqsSource, SqsSourceConfig
+from tests.integration.both_clients import client
+
+__all__ = ["client"]
 
 
 @pytest.fixture

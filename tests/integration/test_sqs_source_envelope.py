@@ -16,6 +16,9 @@ from forkstream.errors import UnavailableError
 from forkstream.event import Attribute, Event
 from forkstream.ports import Context
 from forkstream.sources.sqs import SqsSource, SqsSourceConfig
+from tests.integration.both_clients import client
+
+__all__ = ["client"]
 
 
 class Shop:

@@ -71,6 +71,7 @@ def test_header_names_are_lower_case_and_the_last_value_counts() -> None:
         (b"HTTP/1.1 200 OK\r\n", True),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n", False),
         (b"HTTP/1.1 200 OK\r\nconnection: Keep-Alive, CLOSE\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nConnection: keep-alive\r\n", False),
         (b"HTTP/1.0 200 OK\r\n", False),
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", True),
     ],

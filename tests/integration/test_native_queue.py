@@ -1,0 +1,311 @@
+"""What SQS answers becomes what the port promises: messages, refused entries, and errors of the right kind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from botocore.credentials import ReadOnlyCredentials
+
+from forkstream.aws import renewed_credentials
+from forkstream.aws.aioboto_queue import AiobotoQueueClient
+from forkstream.aws.native_queue import NativeQueueClient
+from forkstream.aws.open_queue import open_queue
+from forkstream.aws.queue import EntryFailure, OutgoingMessage, ReceivedMessage
+from forkstream.aws.queue_address import QueueAddress
+from forkstream.aws.session import AwsSession
+from forkstream.errors import PermanentError, TransientError, UnavailableError
+from forkstream.event import Attribute
+from forkstream.settings import AwsSettings
+from tests.integration.raw_server import Connection, RawServer, raw_server
+
+URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+
+
+class Sqs:
+    """A server that takes answers from a script, in turn; None hangs up without one."""
+
+    def __init__(self, *script: bytes | None) -> None:
+        self.script = list(script)
+        self.server: RawServer
+        self.bodies: list[dict[str, Any]] = []
+
+    async def serve(self, connection: Connection) -> None:
+        while True:
+            self.bodies.append(json.loads(await connection.request()))
+            answer = self.script.pop(0)
+            if answer is None:
+                await connection.hang_up()
+                return
+            connection.send(answer)
+
+    @property
+    def heads(self) -> list[dict[str, str]]:
+        """The headers of every request."""
+        heads = (request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:] for request in self.server.requests)
+        return [{name.lower(): value for name, _, value in (line.partition(": ") for line in head)} for head in heads]
+
+    @property
+    def signers(self) -> list[str]:
+        return [re.findall(r"Credential=([^/]+)/", head["authorization"])[0] for head in self.heads]
+
+
+def answer(body: Any, status: int = 200, **headers: str) -> bytes:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {status} X\r\n{lines}Content-Length: {len(content)}\r\n\r\n".encode() + content
+
+
+def refusal(name: str, status: int = 400, message: str = "no", **headers: str) -> bytes:
+    return answer({"__type": f"com.amazonaws.sqs#{name}", "message": message}, status, **headers)
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OWN")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+
+
+@asynccontextmanager
+async def queue(*script: bytes | None, address: str = URL) -> AsyncIterator[tuple[NativeQueueClient, Sqs]]:
+    sqs = Sqs(*script)
+    async with raw_server(sqs.serve) as server:
+        sqs.server = server
+        settings = AwsSettings(region="eu-west-1", endpoint_url=f"http://127.0.0.1:{server.port}")
+        async with NativeQueueClient.open(QueueAddress.parse(address), settings) as client:
+            yield client, sqs
+
+
+MESSAGE = {
+    "MessageId": "1",
+    "ReceiptHandle": "r",
+    "Body": "caf\u00e9",
+    "MD5OfBody": "m",
+    "MD5OfMessageAttributes": "a",
+    "Attributes": {"SentTimestamp": "1335920046655", "ApproximateReceiveCount": "3", "MessageGroupId": "g"},
+    "MessageAttributes": {
+        "n": {"DataType": "Number", "StringValue": "1"},
+        "b": {"DataType": "Binary", "BinaryValue": "AP8=", "StringListValues": []},
+    },
+}
+OK = answer({})
+
+
+async def test_a_receive_asks_for_all_and_brings_all() -> None:
+    async with queue(answer({"Messages": [MESSAGE], "Unknown": 1}), OK, answer({"Messages": []})) as (client, sqs):
+        (message,) = await client.receive(10, hold=60, wait=20, attempt="again")
+        assert [list(await client.receive(1, hold=0, wait=0)) for _ in range(2)] == [[], []]
+    assert message == ReceivedMessage(
+        id="1",
+        receipt="r",
+        body="caf\u00e9".encode(),
+        body_md5="m",
+        attributes={"n": Attribute("Number", "1"), "b": Attribute("Binary", b"\x00\xff")},
+        attributes_md5="a",
+        sent_at=1335920046.655,
+        receive_count=3,
+        group="g",
+    )
+    assert sqs.bodies[0] == {
+        "QueueUrl": URL,
+        "MaxNumberOfMessages": 10,
+        "VisibilityTimeout": 60,
+        "WaitTimeSeconds": 20,
+        "ReceiveRequestAttemptId": "again",
+        "MessageSystemAttributeNames": ["SentTimestamp", "ApproximateReceiveCount", "MessageGroupId"],
+        "MessageAttributeNames": ["All"],
+    }
+    assert "ReceiveRequestAttemptId" not in sqs.bodies[1]
+    assert sqs.heads[0]["x-amz-target"] == "AmazonSQS.ReceiveMessage"
+    assert sqs.heads[0]["content-type"] == "application/x-amz-json-1.0"
+
+
+async def test_half_a_surrogate_pair_damages_one_message_and_not_its_neighbours() -> None:
+    damaged = json.dumps({"Messages": [MESSAGE, MESSAGE | {"Body": "\ud800"}]}).encode()
+    async with queue(answer(damaged)) as (client, _):
+        bodies = [message.body for message in await client.receive(10, hold=60, wait=0)]
+    assert bodies == ["caf\u00e9".encode(), b"\xed\xa0\x80"]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"Messages": [{}]}', b'{"Messages": 1}', b"\xff", b"[" * 100_000])
+async def test_an_answer_that_is_none_of_sqs_is_damaged_in_transit(body: bytes) -> None:
+    async with queue(answer(body)) as (client, _):
+        with pytest.raises(TransientError) as caught:
+            await client.receive(10, hold=60, wait=0)
+    assert caught.value.code == "damaged_in_transit"
+
+
+async def test_refused_entries_are_named_by_their_place() -> None:
+    failed = {"Id": "1", "Code": "ReceiptHandleIsInvalid", "SenderFault": True, "Message": "why"}
+    async with queue(answer({"Failed": [failed]}), answer({"Failed": [{"Id": "0"}]}), OK) as (client, sqs):
+        assert list(await client.delete_batch(["a", "b"])) == [EntryFailure(1, "ReceiptHandleIsInvalid", True, "why")]
+        assert list(await client.change_visibility_batch(["a"], 7)) == [EntryFailure(0, "", False, "")]
+        sent = OutgoingMessage(
+            body="x",
+            attributes={"t": Attribute("String", ""), "b": Attribute("Binary.x", b"\x00\xff")},
+            group="g",
+            deduplication_id="d",
+        )
+        assert list(await client.send_batch([sent, OutgoingMessage(body="y", attributes={})])) == []
+    assert sqs.bodies[0]["Entries"] == [{"Id": "0", "ReceiptHandle": "a"}, {"Id": "1", "ReceiptHandle": "b"}]
+    assert sqs.bodies[1]["Entries"] == [{"Id": "0", "ReceiptHandle": "a", "VisibilityTimeout": 7}]
+    assert sqs.bodies[2]["Entries"] == [
+        {
+            "Id": "0",
+            "MessageBody": "x",
+            "MessageAttributes": {
+                "t": {"DataType": "String", "StringValue": ""},
+                "b": {"DataType": "Binary.x", "BinaryValue": "AP8="},
+            },
+            "MessageGroupId": "g",
+            "MessageDeduplicationId": "d",
+        },
+        {"Id": "1", "MessageBody": "y"},
+    ]
+
+
+async def test_a_name_is_looked_up_and_an_account_said() -> None:
+    arn = "arn:aws:sqs:eu-west-1:123456789012:orders"
+    async with queue(answer({"QueueUrl": "found"}), answer({"Attributes": {"a": "b"}}), address=arn) as (client, sqs):
+        assert await client.attributes("a") == {"a": "b"}
+    assert sqs.bodies == [
+        {"QueueName": "orders", "QueueOwnerAWSAccountId": "123456789012"},
+        {"QueueUrl": "found", "AttributeNames": ["a"]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wire", "kind", "code"),
+    [
+        (refusal("QueueDoesNotExist"), UnavailableError, "missing"),
+        (
+            refusal("Other", x_amzn_query_error="AWS.SimpleQueueService.NonExistentQueue;Sender"),
+            UnavailableError,
+            "missing",
+        ),
+        (refusal("AccessDeniedException", 403), UnavailableError, "denied"),
+        (refusal("KmsDisabled"), UnavailableError, "key_unusable"),
+        (refusal("RequestThrottled", 403), TransientError, "throttled"),
+        (refusal("BatchRequestTooLong"), PermanentError, "too_large"),
+        (answer({"__type": "X", "Message": "capital"}, 500), TransientError, "server_error"),
+        (answer(b"<html>busy</html>", 503), TransientError, "server_error"),
+        (answer(b"", 429), TransientError, "throttled"),
+        (answer(b"[]", 404), UnavailableError, "missing"),
+        (None, TransientError, "connection"),
+    ],
+)
+async def test_a_refusal_has_the_kind_of_its_reason(wire: bytes | None, kind: type[Exception], code: str) -> None:
+    async with queue(wire) as (client, _):
+        with pytest.raises(kind) as caught:
+            await client.delete_batch(["r"])
+    assert caught.value.code == code  # type: ignore[attr-defined]
+    assert caught.value.detail.startswith("sqs:DeleteMessage on orders: ")  # type: ignore[attr-defined]
+
+
+async def test_a_throttle_says_when_to_come_again() -> None:
+    async with queue(refusal("ThrottlingException", retry_after="7")) as (client, _):
+        with pytest.raises(TransientError) as caught:
+            await client.receive(10, hold=60, wait=0)
+    assert caught.value.retry_after == 7
+
+
+async def test_a_lost_answer_is_asked_again_unless_it_sends_messages() -> None:
+    sent = [OutgoingMessage(body="x", attributes={})]
+    async with queue(OK, None, OK, None, OK, OK, None) as (client, sqs):
+        await client.attributes("a")
+        await client.delete_batch(["r"])
+        await client.change_visibility_batch(["r"], 0)
+        await client.send_batch(sent)
+        assert [head["x-amz-target"].rpartition(".")[2] for head in sqs.heads] == [
+            "GetQueueAttributes",
+            *["DeleteMessageBatch"] * 2,
+            *["ChangeMessageVisibilityBatch"] * 2,
+            "SendMessageBatch",
+        ]
+        with pytest.raises(TransientError):
+            await client.send_batch(sent)
+        assert len(sqs.heads) == 7
+
+
+@pytest.mark.parametrize("name", ["RequestExpired", "InvalidSignatureException", "SignatureDoesNotMatch"])
+async def test_a_clock_that_is_off_is_corrected_by_the_date_of_the_refusal(name: str) -> None:
+    ahead = time.time() + 3600
+    async with queue(refusal(name, 403, date=formatdate(ahead, usegmt=True)), OK, OK) as (client, sqs):
+        await client.delete_batch(["r"])
+        await client.send_batch([OutgoingMessage(body="x", attributes={})])
+    stamps = [head["x-amz-date"] for head in sqs.heads]
+    hours = [time.strftime("%Y%m%dT%H", time.gmtime(at)) for at in (ahead - 3600, ahead, ahead)]
+    minute_later = [time.strftime("%Y%m%dT%H", time.gmtime(at + 60)) for at in (ahead - 3600, ahead, ahead)]
+    assert all(stamp[:11] in pair for stamp, pair in zip(stamps, zip(hours, minute_later, strict=True), strict=True))
+    assert stamps[1] > stamps[0]
+
+
+async def test_a_refusal_of_what_the_clock_does_not_explain_is_not_asked_again() -> None:
+    async with queue(refusal("SignatureDoesNotMatch", 403, date=formatdate(usegmt=True))) as (client, sqs):
+        with pytest.raises(UnavailableError) as caught:
+            await client.delete_batch(["r"])
+        assert len(sqs.bodies) == 1
+    assert caught.value.code == "credentials"
+
+
+class Rolling:
+    """Sessions give these credentials in turn, and the last one for ever."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+        self.names = list(names)
+        self.asked = 0
+        monkeypatch.setattr(AwsSession, "credentials", lambda _: self.give())
+
+    async def give(self) -> ReadOnlyCredentials:
+        self.asked += 1
+        await asyncio.sleep(0)
+        name = self.names.pop(0) if len(self.names) > 1 else self.names[0]
+        if name == "gone":
+            raise UnavailableError("credentials")
+        return ReadOnlyCredentials(name, "s", f"token-{name}")
+
+
+async def test_expired_credentials_are_replaced_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    Rolling(monkeypatch, "first", "second")
+    async with queue(refusal("ExpiredTokenException", 403), OK) as (client, sqs):
+        await client.delete_batch(["r"])
+        assert sqs.signers == ["first", "second"]
+        assert [head["x-amz-security-token"] for head in sqs.heads] == ["token-first", "token-second"]
+
+
+async def test_credentials_that_stay_refused_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    Rolling(monkeypatch, "only")
+    async with queue(refusal("ExpiredTokenException", 403)) as (client, sqs):
+        with pytest.raises(UnavailableError):
+            await client.delete_batch(["r"])
+        assert sqs.signers == ["only"]
+
+
+async def test_credentials_are_renewed_beside_the_requests_and_a_failed_renewal_stops_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(renewed_credentials, "_ASK_SECONDS", 0.0)
+    rolling = Rolling(monkeypatch, "first", "gone", "second")
+    async with queue(*[OK] * 100) as (client, sqs), asyncio.timeout(20):
+        while "second" not in sqs.signers:
+            await client.delete_batch(["r"])
+    assert sqs.signers[0] == "first"
+    assert set(sqs.signers) == {"first", "second"}
+    assert rolling.asked >= 3
+
+
+async def test_the_setting_chooses_the_wire() -> None:
+    async with queue() as (_, sqs):
+        settings = AwsSettings(region="eu-west-1", endpoint_url=f"http://127.0.0.1:{sqs.server.port}")
+        for name, kind in (("native", NativeQueueClient), ("aioboto3", AiobotoQueueClient)):
+            async with open_queue(name, QueueAddress.parse(URL), settings) as client:  # type: ignore[arg-type]
+                assert type(client) is kind
