@@ -192,6 +192,15 @@ async def test_single_events_fail_by_themselves(stub: Stub) -> None:
     }
 
 
+async def test_where_all_fail_but_not_alike_each_keeps_its_failure(stub: Stub) -> None:
+    answer_by_body(stub, {"bad": 400, "later": 503})
+    async with sink(stub, body="event") as opened:
+        failures = await opened.write(events("bad", "later"))
+    assert [(failure.kind, failure.code) for failure in failures] == [
+        (PERMANENT, "rejected"), (TRANSIENT, "unavailable_for_now"),
+    ]  # fmt: skip
+
+
 async def test_sent_in_turn_nothing_overtakes_what_failed_of_its_group(stub: Stub) -> None:
     answer_by_body(stub, {"bad": 503})
     given = [

@@ -159,6 +159,13 @@ async def test_a_body_that_is_no_text_fails_alone() -> None:
     assert [[record["body"] for record in event["Records"]] for event, _ in consumers.calls] == [["a"]]
 
 
+async def test_a_body_that_is_no_text_stays_dead_though_the_handler_reports_its_twin() -> None:
+    binary, twin = Event(b"\xff", id="same"), Event(b"odd", id="same")
+    async with sink(f"{CONSUMERS}:fails_odd") as opened:
+        failures = list(opened.write([binary, twin]))
+    assert [(failure.event, failure.code) for failure in failures] == [(binary, "not_text"), (twin, "reported_failed")]
+
+
 async def test_a_handler_that_cannot_be_imported_makes_the_sink_unavailable() -> None:
     missing = sink("tests.functions.nowhere:handler")
     for ask in (missing.check, missing.__aenter__):
