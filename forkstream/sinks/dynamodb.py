@@ -95,11 +95,16 @@ class DynamoDBSink(EventSink[DynamoDBConfig]):
         """Write the events' rows; one whose values do not fit its columns is a permanent failure of its own."""
         rows: list[tuple[Event, Row]] = []
         failures: list[Failure] = []
+        failed_groups: set[str] = set()
         for event in events:
+            if event.group in failed_groups:
+                failures.append(Failure.transient(event, "behind_failed"))
+                continue
             try:
                 rows.append((event, self._row(event)))
             except PermanentError as error:
                 failures.append(Failure.permanent(event, error.code, error.detail))
+                failed_groups.update([] if event.group is None else [event.group])
         return [*failures, *await self._table.write(rows)]
 
     def _row(self, event: Event) -> Row:

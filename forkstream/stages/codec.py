@@ -83,7 +83,7 @@ def _codecs() -> Mapping[Algorithm, Codec]:
             suffix=".sz",  # as the framing format's description asks
             content_type="application/x-snappy-framed",
             levels=None,
-            compress=lambda data, _level, _name: bytes(cramjam.snappy.compress(data)),
+            compress=_snappy,
             decompress=lambda data: bytes(cramjam.snappy.decompress(data)),
         ),
         "zip": Codec(
@@ -94,6 +94,11 @@ def _codecs() -> Mapping[Algorithm, Codec]:
             decompress=_from_zip,
         ),
     }
+
+
+def _snappy(data: bytes, _level: int, _name: str) -> bytes:
+    # cramjam makes nothing of nothing, which is no stream: the framing format has every one begin with its identifier
+    return bytes(cramjam.snappy.compress(data)) or b"\xff\x06\x00\x00sNaPpY"
 
 
 def _zstd(data: bytes, level: int, _name: str) -> bytes:

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Self
 
-import msgspec
 from msgspec import Meta
 
 from forkstream.errors import PermanentError, TransientError, UnavailableError
@@ -114,8 +113,8 @@ class OtherPorts(Shelf):
     ports_version = 0
 
 
-class LooseConfig(msgspec.Struct, frozen=True, kw_only=True):
-    place: Annotated[str, Meta(description="where the shelf stands")] = "here"
+class LooseConfig(ShelfConfig, forbid_unknown_fields=False):
+    pass
 
 
 class LooseSettings(Shelf):

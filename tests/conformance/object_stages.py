@@ -76,7 +76,7 @@ class VeilSuite(ObjectStageConformance):
     def unusable(self) -> Veil:
         return self.kind("gone")
 
-    def undo(self, payload: Payload, about: ObjectInfo) -> bytes:
+    async def undo(self, payload: Payload, about: ObjectInfo) -> bytes:
         return self.kind.unveil(payload.data, key_of(about))
 
 

@@ -46,8 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assembly": GROUND | OBJECTS | {"config", "flow"},
     "service": GROUND | {"control", "flow", "status", "telemetry"},
     "dlq": GROUND | OBJECTS | {"aws", "config", "flow", "reading", "sinks", "sources", "stages"},
-    # what an author tests with: the source in memory is a plugin like any other, the embedded AWS is the demo's
-    "testing": GROUND | {"demo", "sources"},
+    # what an author tests with: settings are read as a start reads them, the source in memory and the embedded AWS are lent
+    "testing": GROUND | {"config", "demo", "registry", "sources"},
 }
 LAST = {"__main__", "cli", "demo"}
 """They may import anything; nobody imports them, but for the embedded AWS that is the demo's and every test's."""

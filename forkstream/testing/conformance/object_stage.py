@@ -26,7 +26,7 @@ _PLAIN = b'{"name":"plain to read"}\n' * 100
 class ObjectStageConformance(PluginConformance[ObjectStage[Settings]]):
     """Every rule that an object stage keeps. See :class:`PluginConformance` for how to use it; here you also say how it is undone."""
 
-    def undo(self, payload: Payload, about: ObjectInfo) -> bytes:  # noqa: ARG002  # for those who override it
+    async def undo(self, payload: Payload, about: ObjectInfo) -> bytes:  # noqa: ARG002  # for those who override it
         """Give back what went into the stage, as a reader of the object would: with other software, if there is some."""
         pytest.skip("not tried: write undo(), or nothing can tell whether an object can be read again")
 
@@ -41,7 +41,7 @@ class ObjectStageConformance(PluginConformance[ObjectStage[Settings]]):
                 except Exception as error:  # noqa: BLE001  # whatever it is, an object is lost
                     require(None, f"bytes that are {oddity} raise {name_of(error)}")
                 else:
-                    require(self.undo(result, info) == body, f"bytes that are {oddity} come out as others")
+                    require(await self.undo(result, info) == body, f"bytes that are {oddity} come out as others")
 
     @rule
     async def test_the_suffix_is_fixed_and_starts_with_a_dot(self) -> None:
@@ -110,7 +110,7 @@ class ObjectStageConformance(PluginConformance[ObjectStage[Settings]]):
             with ThreadPoolExecutor(8) as threads:
                 results = list(threads.map(_apply, steps, bodies))
         for info, body, result in zip(infos, bodies, results, strict=True):
-            require(self.undo(result, info) == body, "objects rendered at once come out as each other")
+            require(await self.undo(result, info) == body, "objects rendered at once come out as each other")
 
     @rule
     async def test_a_cancelled_prepare_can_be_repeated(self) -> None:

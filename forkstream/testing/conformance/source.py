@@ -156,7 +156,7 @@ class SourceConformance(PluginConformance[Source[Settings]]):
         """A source does not read what it carries: empty, not JSON, 1 MiB."""
         odd = self.odd_bodies()
         async with self.opened() as source:
-            self.send(source, [Event(body, id=name) for name, body in odd.items()])
+            self.send(source, [Event(body, id=name, group=name) for name, body in odd.items()])
             received = {event.body for event, _ in await self._receive(source, len(odd))}
         changed = [name for name, body in odd.items() if body not in received]
         require(not changed, f"bodies are changed or lost: {', '.join(changed)}")
