@@ -78,14 +78,18 @@ async def test_a_place_is_given_on_after_errors_and_cancelled_waits() -> None:
         second.cancel()
         release.set()
         assert [await first, await third] == [b"{}", b"{}"]
-        fourth, fifth = asyncio.create_task(ask(pool)), asyncio.create_task(ask(pool))
+
+
+async def test_a_place_that_was_given_to_a_cancelled_wait_is_given_on() -> None:
+    async with pooled(size=1) as (pool, _), asyncio.timeout(20):
+        await pool._take_place()
+        waiting = asyncio.create_task(ask(pool))
         while not pool._line:
             await asyncio.sleep(0)
-        turn = pool._line[0]
-        turn.add_done_callback(lambda _: fifth.cancel())  # cancelled when the place is its own already
-        assert await fourth == b"{}"
+        pool._give_place()
+        waiting.cancel()  # before it woke up
         with pytest.raises(asyncio.CancelledError):
-            await fifth
+            await waiting
         assert await ask(pool) == b"{}"
 
 

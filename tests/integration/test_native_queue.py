@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import time
@@ -295,12 +296,16 @@ async def test_credentials_are_renewed_beside_the_requests_and_a_failed_renewal_
 ) -> None:
     monkeypatch.setattr(renewed_credentials, "_ASK_SECONDS", 0.0)
     rolling = Rolling(monkeypatch, "first", "gone", "second")
+    unhandled: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: unhandled.append(about))
     async with queue(*[OK] * 100) as (client, sqs), asyncio.timeout(20):
         while "second" not in sqs.signers:
             await client.delete_batch(["r"])
     assert sqs.signers[0] == "first"
     assert set(sqs.signers) == {"first", "second"}
     assert rolling.asked >= 3
+    gc.collect()  # a task's exception is told when the task is forgotten
+    assert unhandled == []
 
 
 async def test_the_setting_chooses_the_wire() -> None:

@@ -122,6 +122,7 @@ CHUNKS = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         CHUNKS + b"\r\n",
         CHUNKS + b"-1\r\n",
         CHUNKS + b"3\r\nhello\r\n",
+        CHUNKS + b"3\r\nhel--0\r\n\r\n",
         CHUNKS + b"fffffffff\r\n",
     ],
 )
