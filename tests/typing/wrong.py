@@ -1,0 +1,169 @@
+"""What an author can get wrong, and a type checker must refuse: each ``type: ignore`` names the refusal that is due.
+
+Unused ones are errors too, so this file is right only if each line of it is refused, and for that reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from forkstream import (
+    AsyncStage,
+    Context,
+    Drop,
+    Duration,
+    Event,
+    EventSink,
+    EventStage,
+    Failure,
+    ObjectInfo,
+    ObjectSink,
+    ObjectStage,
+    Payload,
+    Settings,
+)
+from forkstream.testing.conformance import EventSinkConformance, EventStageConformance, ObjectStageConformance
+
+
+class WebhookConfig(Settings):
+    url: str
+    timeout: Duration = Duration(10)
+
+
+class MisspeltField(EventSink[WebhookConfig]):
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        assert self.config.urll  # type: ignore[attr-defined]  # the settings have no such field
+        return ()
+
+
+class WrongFieldType(EventSink[WebhookConfig]):
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        number: int = self.config.url  # type: ignore[assignment]  # it is a str
+        assert number
+        return ()
+
+
+class AnswersPositions(EventSink[WebhookConfig]):
+    async def write(self, events: Sequence[Event]) -> Collection[int]:  # type: ignore[override]  # failures name events
+        return [0]
+
+
+class AnswersNothing(EventSink[WebhookConfig]):
+    async def write(self, events: Sequence[Event]) -> None:  # type: ignore[override]  # what failed has to be said
+        return None
+
+
+class TakesOne(EventSink[WebhookConfig]):
+    async def write(self, events: Event) -> Collection[Failure]:  # type: ignore[override]  # a batch comes
+        return ()
+
+
+class PartitionByNumber(EventSink[WebhookConfig]):
+    def partition(self, event: Event) -> int:  # type: ignore[override]  # a name is due
+        return 1
+
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        return ()
+
+
+class AsyncPartition(EventSink[WebhookConfig]):
+    async def partition(self, event: Event) -> str:  # type: ignore[override]  # it is called once per event, in the loop
+        return ""
+
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        return ()
+
+
+class AsyncEventStage(EventStage[Settings]):
+    async def __call__(self, event: Event) -> Event | Drop:  # type: ignore[override]  # I/O is an async stage's
+        return event
+
+
+class DropsByNone(EventStage[Settings]):
+    def __call__(self, event: Event) -> Event | None:  # type: ignore[override]  # a drop has a reason
+        return None
+
+
+class ForgetsReturn(EventStage[Settings]):
+    def __call__(self, event: Event) -> Event | Drop:  # type: ignore[return]  # one way ends without one
+        event.with_(body=b"")
+
+
+class SyncAsyncStage(AsyncStage[Settings]):
+    def apply(self, events: Sequence[Event]) -> Mapping[Event, Event | Drop | Failure]:  # type: ignore[override]  # async is due
+        return {}
+
+
+class AnswersList(AsyncStage[Settings]):
+    async def apply(self, events: Sequence[Event]) -> list[Event]:  # type: ignore[override]  # answers are keyed by event
+        return list(events)
+
+
+class SyncPrepare(ObjectStage[Settings]):
+    suffix = ".x"
+
+    def prepare(self, about: ObjectInfo) -> Callable[[Payload], Payload]:  # type: ignore[override]  # async is due
+        return lambda payload: payload
+
+
+class BytesToBytes(ObjectStage[Settings]):
+    suffix = ".x"
+
+    async def prepare(self, about: ObjectInfo) -> Callable[[bytes], bytes]:  # type: ignore[override]  # payloads go through
+        return lambda data: data
+
+
+class PutsWithoutAttempt(ObjectSink[Settings]):
+    async def put(self, key: str, payload: Payload) -> None:  # type: ignore[override]  # the runtime says which attempt
+        pass
+
+
+class SyncPut(ObjectSink[Settings]):
+    def put(self, key: str, payload: Payload, *, attempt: int) -> None:  # type: ignore[override]  # async is due
+        pass
+
+
+class Unfinished(EventSink[WebhookConfig]):
+    pass
+
+
+CONTEXT = Context(fork="test")
+Unfinished(WebhookConfig(url=""), CONTEXT)  # type: ignore[abstract]  # it has no write
+WebhookConfig(url="", timeuot=Duration(1))  # type: ignore[call-arg]  # misspelt
+WebhookConfig("http://127.0.0.1")  # type: ignore[call-arg]  # fields go by name
+WebhookConfig(url=1)  # type: ignore[arg-type]  # it is a str
+WebhookConfig(url="", timeout="10s")  # type: ignore[arg-type]  # text is for config files
+MisspeltField(Settings(), CONTEXT)  # type: ignore[arg-type]  # another plugin's settings
+Failure.permanent(0, "refused")  # type: ignore[arg-type]  # a failure names the event, not its position
+Event(b"", id="1").body = b"x"  # type: ignore[misc]  # events are immutable: with_(body=…)
+Event("text", id="1")  # type: ignore[arg-type]  # bodies are bytes
+Event(b"", id="1").with_(id="2")  # type: ignore[call-arg]  # an event stays who it is
+
+
+class NotAPort(EventSink[int]):  # type: ignore[type-var]  # settings are a Settings struct
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        return ()
+
+
+class SuiteOfAnotherPort(EventStageConformance):
+    def plugin(self) -> MisspeltField:  # type: ignore[override]  # a sink has a suite of its own
+        return MisspeltField(WebhookConfig(url=""), CONTEXT)
+
+
+class CountsStored(EventSinkConformance):
+    def plugin(self) -> MisspeltField:
+        return MisspeltField(WebhookConfig(url=""), CONTEXT)
+
+    def stored(self) -> int:  # type: ignore[override]  # ids are due
+        return 1
+
+    def refused_event(self) -> Iterable[Event]:  # type: ignore[override]  # one event
+        return []
+
+
+class SyncUndo(ObjectStageConformance):
+    def plugin(self) -> BytesToBytes:
+        return BytesToBytes(Settings(), CONTEXT)
+
+    def undo(self, payload: Payload, about: ObjectInfo) -> bytes:  # type: ignore[override]  # async is due
+        return b""
