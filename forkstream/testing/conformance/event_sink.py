@@ -162,6 +162,7 @@ class EventSinkConformance(SinkConformance[EventSink[Settings]]):
         good = self.events(60)
         odd = make_odd(good[30:])
         async with self.opened() as sink:
+            await call(sink, good[6:9])  # some destinations take their schema from what comes first
             for oddity, event in odd.items():
                 failures, error = await attempt_on(sink, [event])
                 refused = error is None or isinstance(error, PermanentError)
@@ -169,7 +170,8 @@ class EventSinkConformance(SinkConformance[EventSink[Settings]]):
                 for failure in failures:
                     require(failure.kind is FailureKind.PERMANENT, f"a body that is {oddity} is tried for ever")
             failed = await deliver(sink, [*good[:3], *odd.values(), *good[3:6]])
-            require(set(failed) <= {event.id for event in odd.values()}, "odd bodies take their neighbours along")
+            along = [f"{one.kind.value} {one.code} {one.detail}" for one in failed.values() if one.event in good[:6]]
+            require(not along, f"odd bodies take {len(along)} of their neighbours along: {along[:1]}")
         self._require_stored(good[:6])
 
     @rule
