@@ -77,7 +77,8 @@ class AnswerReader:
             return None
         if len(buffer) < self._length:
             return None
-        body = bytes(buffer[: self._length])
+        with memoryview(buffer) as view:  # a slice of the buffer itself would be one more copy
+            body = bytes(view[: self._length])
         del buffer[: self._length]
         return self._answer(body)
 

@@ -41,7 +41,6 @@ class Exchange(asyncio.Protocol):
         if not self.usable:
             raise LostConnectionError("the server closed the connection")
         self.usable = False
-        self._reader = AnswerReader()
         self._patience = patience
         self._heard_at = self._loop.time()
         self._waiter = self._loop.create_future()
@@ -101,6 +100,7 @@ class Exchange(asyncio.Protocol):
 
     def _finish(self, waiter: asyncio.Future[Answer], answer: Answer) -> None:
         waiter.set_result(answer)
+        self._reader = AnswerReader()  # this one would keep its memory while the connection is idle
         self.used += 1
         self.usable = answer.reusable
         if not answer.reusable:
