@@ -67,3 +67,10 @@ async def is_async(event, context):
 
 
 not_callable = "x"
+
+
+def passes(event, context):
+    """Give back what came, and fail at what is to be refused."""
+    if any(base64.b64decode(record["data"]) == b"refused" for record in event["records"]):
+        raise ValueError("refused")
+    return {"records": [{**record, "result": "Ok"} for record in event["records"]]}
