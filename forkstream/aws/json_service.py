@@ -106,7 +106,7 @@ class JsonService:
             ("x-amz-target", f"{self._service.target_prefix}.{operation}"),
             *self._service.headers,
         )
-        return self._start + "".join(f"{name}: {value}\r\n" for name, value in signed), signed
+        return self._start + "".join(f"{name.title()}: {value}\r\n" for name, value in signed), signed
 
     async def _mended(self, answer: Answer, error: DeliveryError, used: ReadOnlyCredentials) -> bool:
         """Remove the reason why a signature was refused, if it can be; tell whether it was."""
