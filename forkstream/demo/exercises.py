@@ -12,6 +12,7 @@ from forkstream_checkout.table import BUG_SWITCH, CORRUPTED
 
 from forkstream.demo.destinations import Destinations, Row
 from forkstream.demo.walk import Order, Walk
+from forkstream.event import encode_json
 from forkstream.status import ForkStatus
 
 SEARCHED_FROM = 100
@@ -61,14 +62,16 @@ class Exercises:
         """An order that the table's sink refuses becomes a dead letter, and is sent again mended."""
         walk = self._walk
         with walk.part("An order that a sink refuses: a dead letter, mended and sent again"):
-            order = json.loads(walk.orders(1)[0])
+            (order,) = walk.orders(1)
             right, order["payment"]["id"] = order["payment"]["id"], "not a number"
             walk.view.say(f"order {order['id']}, its payment id a text: taken by the API")
-            walk.post_bodies([json.dumps(order).encode()])
+            walk.post_bodies([encode_json(order)])
             self._refused += 1
             walk.wait("the order is refused", lambda: (fork := self._fork("checkout")) and fork.dead)
             letters = json.loads(walk.command("dlq", "list", "--fork", "checkout", "--json"))["letters"]
             walk.check("it is a dead letter", f"{len(letters)} letter", ok=len(letters) == 1)
+            if not letters:
+                return
             name = letters[0]["letter"]
             letter = json.loads(walk.command("dlq", "show", name, "--fork", "checkout", "--json"))
             walk.check("which says why", f"{letter['code']} at {letter['step']}", ok=letter["code"] == "not_an_order")

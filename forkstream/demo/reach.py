@@ -8,11 +8,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from forkstream_checkout.generator import bodies
+from forkstream_checkout.generator import orders
 
 from forkstream.demo.application import Application
 from forkstream.demo.search import Search
 from forkstream.demo.service_process import ServiceProcess
+from forkstream.event import encode_json
 
 
 def reach(
@@ -25,7 +26,7 @@ def reach(
     environment = directory / "environment"
     environment.write_text(_shell(before, service.environment))
     order = directory / "order.json"
-    order.write_bytes(next(bodies(0, start_id=1)))
+    order.write_bytes(encode_json(next(orders(0))))
     url, load = shlex.quote(application.checkout_url), f". {shlex.quote(str(environment))}; "
     return {
         "order": f"curl -X POST -H 'content-type: application/json' -d @{shlex.quote(str(order))} {url}",

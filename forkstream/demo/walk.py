@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from forkstream_checkout.generator import bodies
+from forkstream_checkout import generator
 
 from forkstream.demo.buyers import Buyers
 from forkstream.demo.service_process import ServiceProcess
 from forkstream.demo.view import Check, View
 from forkstream.errors import CommandError
-from forkstream.event import decode_json
+from forkstream.event import encode_json
 
 Order = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Walk:
         self.view = view
         self._buyers = buyers
         # ids that go on from another demo's, so that nobody takes one's orders for the other's
-        self._bodies = bodies(random.randrange(2**32), start_id=int(time.time()) * 1000)  # noqa: S311  # no secrets
+        self._orders = generator.orders(random.randrange(2**32), start_id=int(time.time()) * 1000)  # noqa: S311  # no secrets
         self._exercise = ""
         self._started = 0.0
         self.posted: dict[int, Order] = {}
@@ -51,21 +51,19 @@ class Walk:
         except CommandError as error:
             self.check("it goes as it should", str(error), ok=False)
 
-    def orders(self, count: int) -> list[bytes]:
+    def orders(self, count: int) -> list[Order]:
         """Make so many new orders."""
-        return list(islice(self._bodies, count))
+        return list(islice(self._orders, count))
 
     def post(self, count: int, meanwhile: Callable[[int], None] = lambda _: None) -> list[int]:
         """Post so many orders that are to arrive everywhere, and give their ids.
 
         ``meanwhile`` is called now and then with the number of those that were accepted.
         """
-        bodies = self.orders(count)
-        self.post_bodies(bodies, meanwhile)
-        orders = [decode_json(body) for body in bodies]
-        new: dict[int, Order] = {order["id"]: order for order in orders if isinstance(order, dict)}  # type: ignore[misc]  # the generator's
-        self.posted |= new
-        return list(new)
+        orders = {order["id"]: order for order in self.orders(count)}
+        self.post_bodies([encode_json(order) for order in orders.values()], meanwhile)
+        self.posted |= orders
+        return list(orders)
 
     def post_bodies(self, bodies: list[bytes], meanwhile: Callable[[int], None] = lambda _: None) -> None:
         """Post these bodies; raises :class:`CommandError` if the API does not take one."""

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # ships no types
-import pytest
 
 from forkstream.demo import leash
 
@@ -67,14 +66,3 @@ def test_when_the_leash_is_gone_so_is_all_of_its_group_and_its_directory(tmp_pat
         assert process.wait(30) == -9
         until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
         until(lambda: not directory.exists())
-
-
-def test_a_directory_that_is_not_named_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(leash.DIRECTORY, raising=False)
-    with leashed(tmp_path, "stay") as process:
-        assert process.stdin
-        assert process.stdout
-        process.stdout.readline()
-        process.stdin.close()
-        assert process.wait(30) == -9
-    assert (tmp_path / "program.py").exists()
