@@ -70,7 +70,7 @@ class HttpConfig(Settings):
 class HttpSink(EventSink[HttpConfig]):
     """Sends events to one URL. Any 2xx is success; redirections are not followed.
 
-    408, 409, 425, 429 and every 5xx are tried again, after what ``Retry-After`` says; 401, 403, 404 and the like halt
+    408, 409, 425, 429 and 5xx are tried again, after what ``Retry-After`` says; 401, 403, 404, 501 and the like halt
     the fork; any other 4xx, and 413, is the events' fault: a batch is halved until single events stand accused.
     """
 
