@@ -1,4 +1,15 @@
-"""SQS over the wire of our own."""
+"""SQS over the wire of our own.
+
+Measured: CPU per message of receive and delete in batches of ten, eight at once, orders of 560 bytes, a stub on the
+other core, Python 3.11 and uvloop; the least of three runs, on cores that others used too, so read the proportions:
+
+    aioboto3                                          189 µs
+    these signed requests over aiohttp                 38 µs
+    these over Exchange                                16 µs
+
+httptools reads an answer in 4.4-6.3 µs, AnswerReader in 6.5-8.3 µs: 0.4 µs a message at most, which buys limits on
+sizes, refusal of every answer that two parsers could read in two ways, and one dependency less on the hot path.
+"""
 
 from __future__ import annotations
 
