@@ -1,14 +1,16 @@
 """SQS over the wire of our own.
 
 Measured: CPU per message of receive and delete in batches of ten, eight at once, orders of 560 bytes, a stub on the
-other core, Python 3.11 and uvloop; the least of three runs, on cores that others used too, so read the proportions:
+other core, Python 3.11 and uvloop. Both cores were busy with other work, so runs differ by half: least and most of all.
 
-    aioboto3                                          189 µs
-    these signed requests over aiohttp                 38 µs
-    these over Exchange                                16 µs
+    aioboto3                                          189-334 µs
+    these signed requests over aiohttp                 38-63 µs
+    these over Exchange, AnswerReader                  16-22 µs
+    these over Exchange, httptools                     14-26 µs
 
-httptools reads an answer in 4.4-6.3 µs, AnswerReader in 6.5-8.3 µs: 0.4 µs a message at most, which buys limits on
-sizes, refusal of every answer that two parsers could read in two ways, and one dependency less on the hot path.
+On the whole job the two parsers could not be told apart; AnswerReader has since become faster. Alone, httptools reads an
+answer in 4.4-6.3 µs and AnswerReader in 6.5-8.3 µs: 0.2-0.8 µs a message, paid for limits on sizes, for refusing every
+answer that two parsers could read in two ways, and for one dependency less on the hot path. Repeat it on a quiet machine.
 """
 
 from __future__ import annotations
