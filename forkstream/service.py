@@ -101,7 +101,10 @@ class Service:
             return
         self._stopping.set()
         deadline = anyio.current_time() + drain_budget(self._stop_timeout)
-        self._log.info("draining", held=sum(fork.budget.events for fork in self.forks.values()))
+        held = sum(fork.budget.events for fork in self.forks.values())
+        self._log.info(
+            "draining", held=held, within=f"{drain_budget(self._stop_timeout):g} s", hint="again ends at once"
+        )
         for fork in self.forks.values():
             fork.drain(deadline)
 
@@ -170,17 +173,31 @@ class Service:
 
     async def _observe(self) -> None:
         next_lag = 0.0
+        told: dict[str, str] = {}
         while True:
             for fork in self.forks.values():
+                self._tell_state(fork, told)
                 totals = {outcome.value: fork.settlement.settled[outcome] for outcome in Outcome}
                 fork.meter.settled(totals, fork.settlement.expired, fork.custody.extended)
                 is_open = fork.gate.state is State.OPEN and not fork.gate.paused
                 fork.meter.holding(fork.budget.events, fork.budget.bytes, is_open=is_open)
                 fork.meter.failure_log.flush()
-            if anyio.current_time() >= next_lag:
+            if anyio.current_time() >= next_lag and any(fork.flowing for fork in self.forks.values()):
                 next_lag = anyio.current_time() + spread(60.0)
                 await self._ask_lag()
             await anyio.sleep(1.0)
+
+    def _tell_state(self, fork: Fork, told: dict[str, str]) -> None:
+        """Log that a fork halts or probes, with what has to be mended, and that it is open again."""
+        state, code, detail = self._state(fork)
+        now = f"{state} {code}" if state in {State.HALTED.value, State.PROBING.value} else State.OPEN.value
+        if now == told.get(fork.flow.name, State.OPEN.value):
+            return
+        told[fork.flow.name] = now
+        if now == State.OPEN.value:
+            self._log.info("open again", fork=fork.flow.name)
+        else:
+            self._log.warning(state, fork=fork.flow.name, code=code, detail=detail)
 
     async def _ask_lag(self) -> None:
         for name, fork in self.forks.items():

@@ -41,7 +41,9 @@ def reach(
 
 def _shell(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Say in shell how one environment becomes the other, and where ``forkstream`` is."""
-    set_ = {name: value for name, value in after.items() if before.get(name) != value}
+    # how fast the demo's forks are is their service's matter alone, and any other config would refuse it
+    pace = ("__MAX_AGE", "__WRITE_TIMEOUT")
+    set_ = {name: value for name, value in after.items() if before.get(name) != value and not name.endswith(pace)}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(set_.items())]
     unset = sorted(before.keys() - after.keys())
     scripts = shlex.quote(str(Path(sys.executable).parent))

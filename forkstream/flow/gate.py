@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from forkstream.backoff import Backoff
-from forkstream.errors import DeliveryError
+from forkstream.errors import DeliveryError, UnavailableError
 
 
 class State(enum.Enum):
@@ -82,7 +82,8 @@ class Gate:
 
     def halt(self, error: DeliveryError) -> None:
         """The destination or the source cannot be used: receive nothing until a try succeeds."""
-        self._begin(State.HALTED, error.code, error.detail)
+        # another kind's detail may quote an event, and this one is shown to everybody
+        self._begin(State.HALTED, error.code, error.detail if isinstance(error, UnavailableError) else "")
 
     def probe(self, code: str, *, failed: bool = False) -> None:
         """An outage outlasted the retries: receive one event at a time until a write succeeds.
