@@ -25,6 +25,7 @@ class Budget:
         self._mean = 1024.0
         self._on_refused = on_refused
         self._freed = anyio.Event()
+        self._closed = False
         self.refusing = 0
         """How many receives wait for room now."""
 
@@ -37,8 +38,8 @@ class Budget:
         return max(0, min(wanted, self.max_events - events, int(by_bytes)))
 
     async def reserve(self, wanted: int) -> Reservation:
-        """Wait until at least one event fits, then reserve room for as many as fit, at most ``wanted``."""
-        while not (count := self.admits(wanted)):
+        """Wait until at least one event fits, then reserve room for as many as fit, at most ``wanted``; for none when closed."""
+        while not (count := self.admits(wanted)) and not self._closed:
             if self._freed.is_set():
                 self._freed = anyio.Event()
             self.refusing += 1
@@ -48,6 +49,11 @@ class Budget:
             finally:
                 self.refusing -= 1
         return Reservation(self, count, int(count * self._mean))
+
+    def close(self) -> None:
+        """Nothing more will be received: let go of those who wait for room."""
+        self._closed = True
+        self._freed.set()
 
     def release(self, events: int, size: int) -> None:
         """Give back what settled events held."""

@@ -198,7 +198,8 @@ class Fork:
                     for number in range(self.intake.pollers):
                         receiving.start_soon(self.intake.poll, number)
                     await self._write_until_drained()
-                # Here a poll that was under way at the drain has ended, and what it brought is released.
+                # Here every poll that was under way at the drain has ended.
+                self.intake.release()
                 self.settlement.close()
             keepers.cancel_scope.cancel()
 

@@ -59,6 +59,7 @@ class Intake:
         self._opened = anyio.Event()
         self._brisk = anyio.Event()
         self._asked_at = float("-inf")
+        self._late: list[Held] = []
         self.origin = Gate()
         """Whether the source can be received from; the fork's other gate is about its destination."""
         self.polled_at = anyio.current_time()
@@ -95,6 +96,7 @@ class Intake:
     def drain(self) -> None:
         """Let every poller see that the fork drains, and close what is open."""
         self.origin.drain()
+        self._budget.close()
         self._brisk.set()
         self.close(self._batcher.close_all(CloseReason.DRAIN))
 
@@ -130,8 +132,18 @@ class Intake:
             self.again(freed.onward) if self._gate.draining else self._gather(freed.onward)
 
     def again(self, held: Sequence[Held]) -> None:
-        """Let events come again at once, when the fork doesn't want them, or behind an earlier one of their group."""
-        self._settlement.show_again([one for one in held if one.outcome is None], lambda _: 0)
+        """Let events come again at once, when the fork doesn't want them, or behind an earlier one of their group.
+
+        In a drain, once ``release`` is called: a poll under way would only receive them again, and burn their receives.
+        """
+        if self._gate.draining:
+            self._late += held
+        else:
+            self._settlement.show_again([one for one in held if one.outcome is None], lambda _: 0)
+
+    def release(self) -> None:
+        """No poll is under way any more: show what a drain gives back."""
+        self._settlement.show_again([one for one in self._late if one.outcome is None], lambda _: 0)
 
     async def _limit(self, number: int) -> int:
         """How many events to ask for now; 0 to look again."""
@@ -176,8 +188,10 @@ class Intake:
         self._pace(full=full)
         if not held:
             await self._look_at_quota()
-        elif self._gate.draining or self._gate.paused:
+        elif self._gate.draining:
             self.again(held)
+        elif self._gate.paused:  # shown when no poll is under way any more, which would only receive it again
+            self._settlement.show_again(held, lambda _: self._poll_wait)
         else:
             await self._pass(held)
         if self._groups and not full:

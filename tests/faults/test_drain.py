@@ -23,7 +23,7 @@ def test_what_a_long_poll_under_way_brings_is_released_and_the_batch_written(sit
     queue, bucket = site.queue("orders"), site.bucket("orders")
     queue.send(numbered(range(EVENTS)))
 
-    with serving(site.config(ORDERS), AWS_ENDPOINT_URL=relay.url, FORKSTREAM_STOP_TIMEOUT="30s") as service:
+    with serving(site.config(ORDERS), AWS_ENDPOINT_URL=relay.url) as service:
         wait_until(lambda: service.fork("orders")["in_flight"] == EVENTS, 60, service.logged)
         service.signal()
         wait_until(lambda: service.says("draining"), 30, service.logged)

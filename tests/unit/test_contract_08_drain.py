@@ -41,6 +41,23 @@ def test_what_a_poll_brings_after_the_drain_began_is_released_at_once() -> None:
     run_on_fake_clock(main)
 
 
+def test_what_a_poll_brings_late_is_received_by_no_other_poll() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(80)), ScriptedSink()
+        fork = fork_of(source, sink)
+        async with running(fork, drain_within=25):
+            await until(lambda: len(source.settled) == 80)
+            await anyio.sleep(3)  # every poller has a long poll under way
+            fork.drain(anyio.current_time() + 25)
+            await anyio.sleep(1)
+            source.put(events(1, start=80))
+            await until(lambda: fork.ended)
+        assert [(event.id, seconds) for event, seconds in source.released] == [("80", 0)]
+        assert fork.meter.received_total == 81
+
+    run_on_fake_clock(main)
+
+
 def test_when_the_budget_is_over_the_rest_is_released_and_nothing_is_lost() -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
         if call > 2:
