@@ -111,7 +111,9 @@ class Admin:
         except OSError as error:
             await self._runner.cleanup()
             where = f"the socket {path}" if path else f"port {port} of {host}"
-            raise CommandError(f"admin: cannot listen on {where}: {_reason(error)}; set admin.port, or run without it: --no-admin") from None
+            raise CommandError(
+                f"admin: cannot listen on {where}: {_reason(error)}; set admin.port, or run without it: --no-admin"
+            ) from None
         return self
 
     async def __aexit__(

@@ -35,6 +35,8 @@ def of_botocore(
     with monkeypatch.context() as patch:
         patch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: now.replace(tzinfo=None))
         about = AWSRequest("POST", f"https://{host}{path}", dict(headers) | {"host": host}, body)
+        assert credentials.access_key
+        assert credentials.secret_key
         signing = Credentials(credentials.access_key, credentials.secret_key, credentials.token)
         botocore.auth.SigV4Auth(signing, service, region).add_auth(about)
     signed = {"x-amz-date", "x-amz-security-token", "authorization"}
