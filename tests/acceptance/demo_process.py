@@ -46,10 +46,10 @@ class DemoProcess:
     def err(self) -> str:
         return self._err.read_text()
 
-    def until(self, words: str) -> None:
-        """Wait until it has printed these words."""
+    def until(self, words: str, *, after: str = "") -> None:
+        """Wait until it has printed these words, ``after`` others."""
         deadline = time.monotonic() + LIMIT
-        while words not in self.out:
+        while words not in self.out.partition(after)[2] if after else words not in self.out:
             assert self.process.poll() is None, f"it ended before {words!r}:\n{self.out}\n{self.err}"
             assert time.monotonic() < deadline, f"not within {LIMIT:.0f} s: {words!r} in\n{self.out}\n{self.err}"
             time.sleep(0.02)
