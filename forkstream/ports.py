@@ -55,6 +55,22 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     switches: Switches = msgspec.field(default_factory=Switches)
 
 
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """Steady traffic at one plugin, for an estimate of what it is billed for: all rates are per second.
+
+    ``event_bytes`` is the mean size of a body, ``batches`` are writes, or objects. ``workers`` processes share all of it.
+    """
+
+    events: float
+    event_bytes: float
+    batches: float
+    workers: int = 1
+
+    def chunks(self, size: int, *, at_once: int = 1) -> float:
+        """Count chunks of ``size`` bytes a second, begun ones too, when ``at_once`` events share a request."""
+        return self.events / at_once * -(-self.event_bytes * at_once // size)
+
+
 class Plugin(ABC, Generic[C_co]):
     """What all ports share. Derive from one of the ports below, with your settings: ``class Webhook(EventSink[WebhookConfig])``.
 
@@ -85,6 +101,13 @@ class Plugin(ABC, Generic[C_co]):
         Called by ``forkstream check --connect`` and by a halted fork before it tries again. Raise
         :class:`~forkstream.errors.UnavailableError` that names the missing permission or resource.
         """
+
+    def billed(self, load: Load) -> Mapping[str, float]:  # noqa: ARG002
+        """Say what the provider bills for this load: units a second by their name in the price list (``s3_put``). Pure.
+
+        ``forkstream cost`` adds them up; a price list of one's own (``--prices``) can have other units.
+        """
+        return {}
 
     @classmethod
     def settings_type(cls) -> type[Settings]:

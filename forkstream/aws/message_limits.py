@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from forkstream.aws.queue import OutgoingMessage
+from forkstream.aws.queue import MAX_ENTRIES, OutgoingMessage
 from forkstream.errors import PermanentError
 from forkstream.event import Attribute
+from forkstream.ports import Load
 
 MAX_BYTES = 1_048_576
 """Bytes of one message, and of all messages of a batch together, attributes counted, see SendMessageBatch."""
@@ -47,3 +48,8 @@ def _valid(attribute: Attribute) -> bool:
     if isinstance(attribute.value, bytes):
         return kind[1] == "Binary"
     return kind[1] != "Binary" and not _REFUSED.search(attribute.value)
+
+
+def billed_requests(load: Load) -> float:
+    """Count the requests a second that full batches are billed as: each 64 KB of a payload is one, see "Amazon SQS pricing"."""
+    return load.chunks(64 * 2**10, at_once=MAX_ENTRIES)

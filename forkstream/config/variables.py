@@ -36,13 +36,14 @@ def expand(text: str, environ: Mapping[str, str]) -> Expansion:
                 f"{match[0]} is no variable: write ${{NAME}} or ${{NAME:-default}}, and $${{ for the characters themselves"
             )
             return ""
-        value = environ.get(body["name"])
         if body["default"] is not None:
-            return value or body["default"]
-        if value is None:
+            return environ.get(body["name"]) or body["default"]
+        try:
+            return environ[body["name"]]  # not .get: a mapping may stand in for what is missing, as an estimate's does
+        except KeyError:
             problems.append(
                 f"environment variable {body['name']} is not set; a default would be ${{{body['name']}:-…}}"
             )
-        return value or ""
+            return ""
 
     return Expansion(_REFERENCE.sub(replaced, text), found, problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -14,7 +15,7 @@ from forkstream.aws.errors import translating
 from forkstream.aws.session import AwsSession
 from forkstream.errors import DeliveryError, PermanentError, TransientError
 from forkstream.event import Event
-from forkstream.ports import BatchDefaults, Context, ObjectSink, Payload
+from forkstream.ports import BatchDefaults, Context, Load, ObjectSink, Payload
 from forkstream.settings import AwsSettings, Settings, Size
 from forkstream.sinks.crc32 import crc32
 from forkstream.sinks.multipart import MultipartUpload
@@ -89,6 +90,12 @@ class S3Sink(ObjectSink[S3Config]):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    def billed(self, load: Load) -> Mapping[str, float]:
+        """A put an object; one that goes up in parts is a put a part, and two more."""
+        size = load.events * load.event_bytes / load.batches if load.batches else 0.0
+        parts = -(-size // self.config.part_size) + 2 if size >= self.config.multipart_threshold else 1
+        return {"s3_put": load.batches * parts}
 
     def partition(self, event: Event) -> str:
         """Render the prefix for this event."""

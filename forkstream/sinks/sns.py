@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from hashlib import sha256
 from types import TracebackType
@@ -11,13 +11,13 @@ from typing import Annotated, Self
 
 from msgspec import Meta
 
-from forkstream.aws.message_limits import checked_size
+from forkstream.aws.message_limits import billed_requests, checked_size
 from forkstream.aws.origin import Origin
 from forkstream.aws.queue import OutgoingMessage
 from forkstream.aws.topic import MAX_BYTES, MAX_ENTRIES, TopicAddress, TopicClient
 from forkstream.errors import PermanentError
 from forkstream.event import Event, Failure
-from forkstream.ports import BatchDefaults, Context, EventSink
+from forkstream.ports import BatchDefaults, Context, EventSink, Load
 from forkstream.settings import AwsSettings, Settings
 from forkstream.sinks.message_batches import MessageBatches
 
@@ -83,6 +83,10 @@ class SnsSink(EventSink[SnsSinkConfig]):
     async def check(self) -> None:
         async with self.connect() as topic:  # of its own: a halted fork asks before it has opened
             await topic.check()
+
+    def billed(self, load: Load) -> Mapping[str, float]:
+        """Requests of ten messages or fewer; deliveries to queues are free."""
+        return {"sns_request": max(billed_requests(load), load.batches)}
 
     async def write(self, events: Sequence[Event]) -> Collection[Failure]:
         if self.ordered:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from hashlib import sha256
 from types import TracebackType
@@ -15,14 +15,14 @@ from msgspec import Meta
 
 from forkstream.aws.concurrently import concurrently
 from forkstream.aws.errors import classify_entry
-from forkstream.aws.message_limits import MAX_BYTES, checked_size
+from forkstream.aws.message_limits import MAX_BYTES, billed_requests, checked_size
 from forkstream.aws.open_queue import Client, open_queue
 from forkstream.aws.origin import Origin
 from forkstream.aws.queue import MAX_ENTRIES, OutgoingMessage, QueueClient
 from forkstream.aws.queue_address import QueueAddress
 from forkstream.errors import DeliveryError, PermanentError, UnavailableError
 from forkstream.event import Event, Failure
-from forkstream.ports import BatchDefaults, Context, EventSink
+from forkstream.ports import BatchDefaults, Context, EventSink, Load
 from forkstream.settings import AwsSettings, Settings
 
 _CALLS_AT_ONCE = 16
@@ -86,6 +86,10 @@ class SqsSink(EventSink[SqsSinkConfig]):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._open.aclose()
+
+    def billed(self, load: Load) -> Mapping[str, float]:
+        """Requests of ten messages or fewer."""
+        return {"sqs_fifo_request" if self.ordered else "sqs_request": max(billed_requests(load), load.batches)}
 
     async def check(self) -> None:
         async with self.connect() as queue:  # of its own: a halted fork asks before it has opened

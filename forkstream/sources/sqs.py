@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Annotated, Literal, Self, cast
@@ -15,6 +15,7 @@ from forkstream.aws.checksum import is_intact
 from forkstream.aws.concurrently import concurrently
 from forkstream.aws.envelope import Envelope
 from forkstream.aws.errors import classify_entry
+from forkstream.aws.message_limits import billed_requests
 from forkstream.aws.open_queue import Client, open_queue
 from forkstream.aws.origin import ORIGIN_ATTRIBUTE, Origin
 from forkstream.aws.queue import MAX_ENTRIES, MAX_VISIBILITY, MAX_WAIT, EntryFailure, QueueClient, ReceivedMessage
@@ -22,7 +23,7 @@ from forkstream.aws.queue_address import QueueAddress
 from forkstream.aws.subscriptions import Subscriptions
 from forkstream.errors import DeliveryError, PermanentError
 from forkstream.event import Event
-from forkstream.ports import Backlog, Context, Receipt, Refusal, Source
+from forkstream.ports import Backlog, Context, Load, Receipt, Refusal, Source
 from forkstream.settings import AwsSettings, Settings
 
 _CALLS_AT_ONCE = 16
@@ -109,6 +110,18 @@ class SqsSource(Source[SqsSourceConfig]):
     async def hold(self, receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
         visibility = min(max(math.ceil(seconds), 0), MAX_VISIBILITY)
         return await self._settle(receipts, lambda some: self._queue.change_visibility_batch(some, visibility))
+
+    def billed(self, load: Load) -> Mapping[str, float]:
+        """Receives and deletes.
+
+        A receive returns with what there is, so that at low rates it brings less than ten: 50 a second and worker are
+        reckoned with before they fill, and 20 deletes, which wait for each other for 50 ms. An idle one waits 20 s.
+        """
+        full = load.events / MAX_ENTRIES
+        receives = max(full, min(load.events, 50 * load.workers), load.workers / MAX_WAIT)
+        deletes = max(full, min(load.events, 20 * load.workers))
+        larger = billed_requests(load) - full  # receives that are billed as several
+        return {"sqs_fifo_request" if self.ordered else "sqs_request": receives + larger + deletes}
 
     async def backlog(self) -> Backlog:
         ready, in_flight = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"

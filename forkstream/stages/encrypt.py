@@ -16,7 +16,7 @@ from forkstream.aws.data_keys import FORK_ENTRY, KEY_ENTRY, DataKey, DataKeys
 from forkstream.aws.encrypted_message import SUFFIX, encrypt
 from forkstream.aws.key_file import KeyFile
 from forkstream.aws.kms_keys import KmsKeys
-from forkstream.ports import Context, ObjectInfo, ObjectStage, Payload
+from forkstream.ports import Context, Load, ObjectInfo, ObjectStage, Payload
 from forkstream.settings import AwsSettings, Settings
 from forkstream.stages.data_key_cache import DataKeyCache, DataKeyCacheSettings
 
@@ -68,6 +68,16 @@ class Encrypt(ObjectStage[EncryptConfig]):
             generate = partial(self._keys.generate, self._encryption_context(""))
             self._cache = DataKeyCache(config.data_key_cache, generate)
         self._stack = AsyncExitStack()
+
+    def billed(self, load: Load) -> Mapping[str, float]:
+        """A call of KMS an object, or as many as the cache of data keys leaves."""
+        if self.config.kms_key is None:
+            return {}
+        cache = self.config.data_key_cache
+        if cache is None:
+            return {"kms_request": load.batches}
+        data = load.events * load.event_bytes / cache.bytes
+        return {"kms_request": min(load.batches, max(load.batches / cache.messages, data, load.workers / cache.age))}
 
     @property
     def suffix(self) -> str:
