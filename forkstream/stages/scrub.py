@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeVar
 
@@ -78,8 +78,7 @@ class Scrub:
 
         Two keys that are redacted to the same one (both masked, say) would cost a member, so that fails the event.
         """
-        # one look at all keys together: no finding reaches across a NUL
-        if self._finds_nothing("\0".join(members)):
+        if self.finds_nothing(members):
             return {key: member for key, member in members.items() if member is not GONE}
         kept: dict[str, V] = {}
         for key, member in members.items():
@@ -91,7 +90,9 @@ class Scrub:
             kept[new] = member
         return kept
 
-    def _finds_nothing(self, text: str) -> bool:
+    def finds_nothing(self, keys: Iterable[str]) -> bool:
+        """Tell whether none of these keys holds a finding."""
+        text = "\0".join(keys)  # one look at all of them together: no finding reaches across a NUL
         return not any(detector.find(text) for detector, _ in self._detectors)
 
     def _number(self, number: int | Raw) -> Exact | Gone:
