@@ -20,13 +20,14 @@ class LetterAttribute(msgspec.Struct, frozen=True, omit_defaults=True):
     base64: str | None = None
 
 
-class Letter(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Letter(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, rename={"letter": "id", "id": "origin_id"}):
     """One dead letter; its JSON is one line of a dead-letter object, or the body of one message.
 
     ``step`` is where the event failed, and where a redrive resumes: a stage's place such as ``stages[1].index``, or
     ``sink``. The body is the input of that step: text in ``body``, anything that is not UTF-8 in ``body_base64``.
-    ``id``, ``sent_at`` and the attributes are the event's own; ``letter`` names this letter alone, and ``time`` is when
-    it was written (both times in seconds since the epoch). ``detail`` may quote values of the event.
+    ``id``, ``sent_at`` and the attributes are the event's own; ``letter`` names this letter alone (in the JSON they are
+    ``origin_id`` and ``id``), and ``time`` is when it was written (both times in seconds since the epoch). ``detail``
+    may quote values of the event.
     """
 
     letter: str

@@ -24,7 +24,7 @@ COMMANDS = {
     "resume": Entry("forkstream.cli.resume:resume", "Let a paused fork receive again."),
     "switch": Entry("forkstream.cli.switch:switch", "Turn a switch that plugins read while they run."),
     "health": Entry("forkstream.cli.health:health", "Tell whether a restart would help the service."),
-    "dlq": Entry("forkstream.cli.dlq:app", "List, show and redrive dead letters."),
+    "dlq": Entry("forkstream.cli.dlq.app:app", "List, show and redrive dead letters."),
     "cost": Entry("forkstream.cli.cost:cost", "Estimate what a config costs on AWS, at a rate of events."),
     "plugins": Entry("forkstream.cli.plugins:app", "Show what is installed, and what each plugin can be told."),
 }

@@ -72,7 +72,7 @@ class Exercises:
             walk.check("it is a dead letter", f"{len(letters)} letter", ok=len(letters) == 1)
             if not letters:
                 return
-            name = letters[0]["letter"]
+            name = letters[0]["id"]
             letter = json.loads(walk.command("dlq", "show", name, "--fork", "checkout", "--json"))
             walk.check("which says why", f"{letter['code']} at {letter['step']}", ok=letter["code"] == "not_an_order")
             leak = _holds_card_data(letter["body"].encode())

@@ -29,8 +29,8 @@ class Outcome(enum.Enum):
         return self in (Outcome.SENT, Outcome.DROPPED, Outcome.ALREADY, Outcome.WOULD_SEND)
 
 
-class Result(msgspec.Struct, frozen=True):
-    """One letter's outcome. ``code`` is safe to show anywhere, ``detail`` may quote the event."""
+class Result(msgspec.Struct, frozen=True, rename={"letter": "id", "id": "origin_id"}):
+    """One letter's outcome, ``id`` being its event's. ``code`` is safe to show anywhere, ``detail`` may quote the event."""
 
     letter: str
     id: str

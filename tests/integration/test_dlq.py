@@ -149,7 +149,7 @@ def test_an_order_that_a_sink_refused_is_found_shown_mended_and_sent_again(
     assert (row["code"], row["step"], row["fork"], row["state"]) == ("mapping", "sink", "search", "waiting")
     assert row["place"].startswith("dead/")
     assert row["place"].endswith(".ndjson.zst.encrypted")
-    assert dlq("show", row["letter"]) == 0
+    assert dlq("show", row["id"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["body"] == {"amount": "450,-"}  # what the sink got: sanitised
     assert shown["detail"] == "amount: 450,- is no number"
@@ -158,10 +158,10 @@ def test_an_order_that_a_sink_refused_is_found_shown_mended_and_sent_again(
     assert dlq("redrive", "--all") == 1
     assert sent() == good
     Path("mended.json").write_text('{"amount": 450}')
-    assert dlq("redrive", row["letter"], "--body", "mended.json") == 0
-    assert sent() == {**good, row["id"]: 1}
-    assert dlq("redrive", row["letter"], "--body", "mended.json") == 0
-    assert sent()[row["id"]] == 1
+    assert dlq("redrive", row["id"], "--body", "mended.json") == 0
+    assert sent() == {**good, row["origin_id"]: 1}
+    assert dlq("redrive", row["id"], "--body", "mended.json") == 0
+    assert sent()[row["origin_id"]] == 1
     assert listed(capsys)[0]["state"] == "redriven"
 
 
@@ -226,7 +226,7 @@ def test_a_bucket_of_more_keys_than_a_page_is_read_whole(
         s3.put_object(Bucket=bucket, Key=f"x/0/{number}", Body=b"not a letter's")
     put_letters(bucket, 1, prefix="x/2018/")
     s3.put_object(Bucket=bucket, Key="y/01ARZ3NDEKTSV4RRFFQ69G5FAV.ndjson", Body=b"not below the prefix")
-    assert [row["id"] for row in listed(capsys)] == ["0"]
+    assert [row["origin_id"] for row in listed(capsys)] == ["0"]
     assert dlq("redrive", "--all") == 0
 
 
@@ -249,16 +249,16 @@ def test_letters_of_a_queue_are_sampled_and_shown_again(queue: str, capsys: pyte
     assert "each look counts as a receive" in capsys.readouterr().err
     assert dlq("list", "--limit", "1", "--json") == 0
     assert json.loads(capsys.readouterr().out)["more"]
-    assert dlq("show", rows[0]["letter"]) == 0
-    assert json.loads(capsys.readouterr().out)["id"] == rows[0]["id"]
+    assert dlq("show", rows[0]["id"]) == 0
+    assert json.loads(capsys.readouterr().out)["origin_id"] == rows[0]["origin_id"]
     assert depth(dead) == (3, 0)
 
 
 def test_a_redriven_letter_leaves_its_queue_and_the_others_stay(queue: str, capsys: pytest.CaptureFixture[str]) -> None:
     dead = letters_in_queue(queue, 25)
     chosen = listed(capsys)[0]
-    assert dlq("redrive", chosen["letter"]) == 0
-    assert sent() == {chosen["id"]: 1}
+    assert dlq("redrive", chosen["id"]) == 0
+    assert sent() == {chosen["origin_id"]: 1}
     assert depth(dead) == (24, 0)
     send_letters(dead, [bad_letter()])
     assert dlq("redrive", "--all") == 1

@@ -103,12 +103,12 @@ def test_a_list_names_what_failed_where_and_when_and_never_what_is_in_it(capsys:
     bury(one)
     assert dlq("list") == 0
     head, row = capsys.readouterr().out.splitlines()
-    assert head.split("  ")[0] == "letter"
+    assert head.split("  ")[0] == "id"
     assert [cell for cell in row.split("  ") if cell][:5] == [one.letter, "m-1", "mapping", "search", "sink"]
     assert row.split()[-2:] == ["2", "3h"]
     assert listed(capsys) == [
         {
-            "letter": one.letter, "id": "m-1", "code": "mapping", "fork": "search", "step": "sink", "time": one.time,
+            "id": one.letter, "origin_id": "m-1", "code": "mapping", "fork": "search", "step": "sink", "time": one.time,
             "receive_count": 2, "place": next(Path("dead").iterdir()).name, "state": "waiting", "redrives": 0, "redrive_code": "",
         }
     ]  # fmt: skip
@@ -122,12 +122,12 @@ def test_a_list_is_narrowed_by_code_time_and_count_the_newest_first(capsys: pyte
     bury(letter("old", code="timeout", time=now - 7200))
     bury(letter("a"), letter("b", code="not_json"))
     bury(letter("c"))
-    assert listed(capsys)[0]["id"] == "c"
-    assert {row["id"] for row in listed(capsys, "--since", "1h")} == {"a", "b", "c"}
-    assert [row["id"] for row in listed(capsys, "--code", "not_json")] == ["b"]
+    assert listed(capsys)[0]["origin_id"] == "c"
+    assert {row["origin_id"] for row in listed(capsys, "--since", "1h")} == {"a", "b", "c"}
+    assert [row["origin_id"] for row in listed(capsys, "--code", "not_json")] == ["b"]
     dlq("list", "--json", "--limit", "1")
     answer = printed(capsys)
-    assert ([row["id"] for row in answer["letters"]], answer["more"]) == (["c"], True)
+    assert ([row["origin_id"] for row in answer["letters"]], answer["more"]) == (["c"], True)
     assert dlq("list", "--limit", "2") == 0
     assert "the newest 2; there are more" in capsys.readouterr().out
 
@@ -145,6 +145,35 @@ def test_a_letter_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
     assert (shown["state"], shown["redrives"]) == ("waiting", [])
     assert dlq("show", one.letter, "--json") == 0
     assert printed(capsys)["body"] == one.body
+
+
+def test_a_letter_is_also_found_by_the_id_of_its_event(capsys: pytest.CaptureFixture[str]) -> None:
+    origin = "8a4b7c3e-52d1-4f6e-9b0a-1d2c3e4f5a6b"
+    one = letter(origin, 1)
+    bury(one, letter("particular/7", 2), letter("third", 3))
+    assert dlq("show", origin) == 0
+    shown = printed(capsys)
+    assert (shown["id"], shown["origin_id"]) == (one.letter, origin)
+    assert dlq("show", "--origin", "particular/7", "--body") == 0
+    assert '"amount": 2' in capsys.readouterr().out
+    assert dlq("redrive", origin, "--origin", "particular/7") == 0
+    assert sorted(sent()) == [f"{origin} 1", "particular/7 2"]
+    assert dlq("redrive", "--origin", "elsewhere", "--origin", "third") == 2
+    assert "dead: elsewhere; `forkstream dlq list` shows all there are" in capsys.readouterr().err
+
+
+def test_of_several_letters_of_an_event_one_has_to_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = letter("again", 1), letter("again", 1)
+    bury(one)
+    bury(two)
+    assert dlq("show", "--origin", "again") == 2
+    said = capsys.readouterr().err
+    assert "this event has 2 letters" in said
+    assert one.letter in said
+    assert two.letter in said
+    Path("mended.json").write_text("{}")
+    assert dlq("redrive", "--origin", "again", "--body", "mended.json") == 2
+    assert "--body mends one letter, by its own id" in capsys.readouterr().err
 
 
 def test_a_shown_letter_goes_into_a_file_for_its_owner_alone_and_replaces_none(
@@ -185,7 +214,7 @@ def test_a_mended_letter_goes_through_and_the_others_are_left_alone(capsys: pyte
     assert dlq("redrive", one.letter, "--body", "mended.json") == 0
     assert sent() == ["a 450.00"]
     capsys.readouterr()
-    assert {row["id"]: row["state"] for row in listed(capsys)} == {"a": "redriven", "b": "waiting"}
+    assert {row["origin_id"]: row["state"] for row in listed(capsys)} == {"a": "redriven", "b": "waiting"}
     assert dlq("show", one.letter) == 0
     history = printed(capsys)["redrives"]
     assert [(each["attempt"], each["mark"], each["code"]) for each in history] == [
@@ -201,7 +230,7 @@ def test_a_dry_run_sends_nothing_and_leaves_no_trace(capsys: pytest.CaptureFixtu
     assert dlq("redrive", "--all", "--dry-run", "--json") == 0
     answer = printed(capsys)
     assert answer["letters"] == [
-        {"letter": one.letter, "id": "a", "step": "sink", "outcome": "would be sent", "code": ""}
+        {"id": one.letter, "origin_id": "a", "step": "sink", "outcome": "would be sent", "code": ""}
     ]
     assert sent() == []
     assert sorted(Path("dead").rglob("*")) == before
@@ -218,7 +247,7 @@ def test_a_redrive_of_a_selection_leaves_the_rest(capsys: pytest.CaptureFixture[
 
 def test_letters_of_another_fork_in_the_same_place_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     bury(letter("a", 1), letter("o", 2, fork="other"))
-    assert [row["id"] for row in listed(capsys)] == ["a"]
+    assert [row["origin_id"] for row in listed(capsys)] == ["a"]
     assert dlq("redrive", "--all") == 0
     assert sent() == ["a 1"]
 
@@ -241,7 +270,7 @@ def test_encrypted_letters_are_opened_with_the_configs_key_and_other_forks_are_p
     """)
     bury(letter("a", 1), partition="x/2018/")
     bury(letter("o", 9, fork="other"), partition="x/", fork="other")
-    assert [row["id"] for row in listed(capsys)] == ["a"]
+    assert [row["origin_id"] for row in listed(capsys)] == ["a"]
     assert dlq("list") == 0
     assert dlq("redrive", "--all") == 0
     assert sent() == ["a 1"]
@@ -295,15 +324,21 @@ def test_a_letter_cannot_steer_a_terminal_or_a_path(capsys: pytest.CaptureFixtur
     [
         (["redrive"], "say which letters: by their ids, or --all, which --code and --since narrow"),
         (["redrive", "--all", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "say which letters"),
-        (["redrive", "--all", "--body", "x"], "--body mends one letter, found 0"),
+        (["redrive", "--all", "--body", "x"], "--body mends one letter, by its own id; found 0"),
         (
             ["redrive", "a.yaml", "b.yaml", "--all"],
-            "expected one config and letters by their ids, found a.yaml, b.yaml",
+            "expected one config, and letters by their ids, found a.yaml, b.yaml; an origin id that is no UUID",
         ),
-        (["redrive", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "no such letter in "),
-        (["show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "no such letter in "),
-        (["show", "01ARZ3NDEKTSV4RRFFQ69G5FA"], "01ARZ3NDEKTSV4RRFFQ69G5FA has not the shape of an id"),
-        (["redrive", "01ARZ3NDEKTSV4RRFFQ69G5FA"], "01ARZ3NDEKTSV4RRFFQ69G5FA has not the shape of an id"),
+        (["redrive", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "no such letter of this fork in "),
+        (["show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "no such letter of this fork in "),
+        (
+            ["show", "01ARZ3NDEKTSV4RRFFQ69G5FA"],
+            "01ARZ3NDEKTSV4RRFFQ69G5FA has not the shape of an id (26 capitals and digits, or a UUID)",
+        ),
+        (
+            ["redrive", "01ARZ3NDEKTSV4RRFFQ69G5FA"],
+            "01ARZ3NDEKTSV4RRFFQ69G5FA has not the shape of an id (26 capitals and digits, or a UUID)",
+        ),
         (["show"], "expected one letter by its id, found 0"),
         (["list", "--since", "yesterday"], "--since: expected a number with a unit"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ from forkstream.dlq.store import Store
 from forkstream.errors import UndecodableError
 from forkstream.event import decode_json
 
-_COLUMNS = ("letter", "origin id", "code", "fork", "step", "time", "receives", "age", "redriven")
+_COLUMNS = ("id", "origin id", "code", "fork", "step", "time", "receives", "age", "redriven")
 MAX_LINES = 20
 """Letters that a redrive names one by one; of more it gives the numbers. ``--json`` has all of them."""
 
@@ -139,6 +139,11 @@ async def follow(report: Report, say: Callable[[str], None]) -> None:
         say(_counts(report) + failure)
 
 
+def no_such_letter(store: Store, ids: Collection[str]) -> str:
+    """Say that these ids name no letter of the fork here, and where those are that do."""
+    return f"no such letter of this fork in {store.name}: {', '.join(sorted(ids))}; `forkstream dlq list` shows all there are"
+
+
 def _cells(entry: Entry, now: float) -> tuple[str, ...]:
     letter = entry.letter
     moment = f"{datetime.fromtimestamp(letter.time, UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -149,8 +154,8 @@ def _cells(entry: Entry, now: float) -> tuple[str, ...]:
 def _row(entry: Entry) -> dict[str, Any]:
     letter = entry.letter
     return {
-        "letter": letter.letter,
-        "id": letter.id,
+        "id": letter.letter,
+        "origin_id": letter.id,
         "code": letter.code,
         "fork": letter.fork,
         "step": letter.step,
