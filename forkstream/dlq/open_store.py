@@ -64,9 +64,10 @@ def claims_directory() -> Path:
 @asynccontextmanager
 async def _queue_store(sink: SqsSink, run: str, claims: str | None, stack: AsyncExitStack) -> AsyncIterator[Store]:
     shelf = await stack.enter_async_context(_claims_shelf(claims, sink.context).opened())
-    settings = SqsSourceConfig(queue=sink.config.queue, envelope="raw", aws=sink.config.aws)
+    config = sink.config
+    settings = SqsSourceConfig(queue=config.queue, envelope="raw", client=config.client, aws=config.aws)
     async with SqsSource(settings, sink.context) as source:
-        store = QueueStore(source, shelf, Claims(shelf, run), sink.config.queue)
+        store = QueueStore(source, shelf, Claims(shelf, run), config.queue)
         async with store.opened():
             if claims is None:
                 store.notes.append(f"claims are kept in {shelf.name}: share them with --claims if others redrive too")

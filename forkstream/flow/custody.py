@@ -91,6 +91,7 @@ class Custody:
             one.receive.unsettled -= 1
             if not one.receive.unsettled:
                 self._receives.discard(one.receive)
+                one.receive.held = []  # the two would keep each other, and an event's body, until a garbage collection
 
     def undecided(self) -> list[Held]:
         """Everything that has no outcome yet: what a drain has to release."""

@@ -44,7 +44,7 @@ class SqsSinkConfig(Settings):
     client: Annotated[
         Client,
         Meta(description="the wire to SQS: forkstream's own, or aioboto3, which costs more CPU and can use a proxy"),
-    ] = "aioboto3"
+    ] = "native"
     aws: Annotated[AwsSettings, Meta(description="where and as whom, over the fork's and the config's")] = AwsSettings()
 
 

@@ -6,10 +6,12 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import botocore
 import pytest
 
+from forkstream.aws.open_queue import Client
 from forkstream.demo.embedded_aws import EmbeddedAws
 from tests.faults.leaks import leaks_in_aws, leaks_in_files
 from tests.faults.relay import Relay, relay_to
@@ -36,9 +38,26 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(aws: EmbeddedAws, unique: str, tmp_path: Path, one_certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+def client(request: pytest.FixtureRequest) -> Client | None:
+    """The wire to SQS of this test's services: see ``on_both_wires``; None leaves it to forkstream's own default.
+
+    Set FORKSTREAM_CLIENT to run all of the suite on one of the two.
+    """
+    chosen: Client | None = getattr(request, "param", None)
+    return chosen or cast("Client | None", os.environ.get("FORKSTREAM_CLIENT"))
+
+
+@pytest.fixture
+def site(
+    aws: EmbeddedAws,
+    unique: str,
+    tmp_path: Path,
+    one_certificate: Path,
+    client: Client | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Site:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(one_certificate))
-    return Site(aws, unique, tmp_path)
+    return Site(aws, unique, tmp_path, client)
 
 
 @pytest.fixture

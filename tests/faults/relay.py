@@ -35,9 +35,10 @@ class Request(msgspec.Struct):
 
     @property
     def about(self) -> str:
-        """The queue's name, or the bucket's."""
-        path: str = self.json["QueueUrl"] if "QueueUrl" in self.json else self.path.split("?")[0].split("/", 2)[1]
-        return path.rpartition("/")[2]
+        """The name of the queue, the table of a batch, or the bucket."""
+        content = self.json
+        path: str = content.get("QueueUrl") or next(iter(content.get("RequestItems", ())), self.path.split("/", 2)[1])
+        return path.rpartition("/")[2].partition("?")[0]
 
     @property
     def json(self) -> dict[str, Any]:

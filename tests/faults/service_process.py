@@ -17,21 +17,28 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.faults.warm_start import Forked, WarmStart
+
 LOG = "service.log"
 """Every log of a service has this name, and every answer of its endpoint ends up in one that has it too."""
 
 
 class ServiceProcess:
-    """One service; its log grows with that of others in the same directory. ``measured`` counts its code as covered."""
+    """One service; its log grows with that of others in the same directory. It starts at once where a ``warm`` start is given."""
 
-    def __init__(self, config: Path, *options: str, measured: bool = False, **environment: str) -> None:
+    process: subprocess.Popen[bytes] | Forked
+
+    def __init__(self, config: Path, *options: str, environment: dict[str, str], warm: WarmStart | None = None) -> None:
         self.log = config.parent / LOG
         self._from = self.log.stat().st_size if self.log.exists() else 0
-        inherited = {name: value for name, value in os.environ.items() if measured or not name.startswith("COV")}
+        arguments = ["run", str(config), *options]
+        if warm:
+            self.process = warm.start(arguments, os.environ | environment, self.log)
+            return
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "forkstream", "run", str(config), *options],
-                env=inherited | environment,
+                [sys.executable, "-m", "forkstream", *arguments],
+                env=os.environ | environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -97,7 +104,7 @@ def serving(config: Path, *options: str, **environment: str) -> Iterator[Service
     """Run a service for the block; at its end it is drained, or killed if it is not gone soon."""
     # so that a long poll, which a drain waits for, lasts 3 s at most
     brisk = {"FORKSTREAM_STOP_TIMEOUT": "12s"}
-    service = ServiceProcess(config, *options, measured=True, **(brisk | environment))
+    service = ServiceProcess(config, *options, environment=brisk | environment)
     try:
         wait_until(lambda: service.says("started") or not service.running, 60, service.logged)
         assert service.running, service.logged()

@@ -23,9 +23,9 @@ forks:
     source: {sqs: {queue: "{name}-checkout", envelope: raw}}
     stages:
       - sanitize: {drop: ["payment.card-*"]}
-    sink: {checkout-table: {table: "{name}"}}
+    sink: {checkout-table: {table: "{name}-checkout"}}
     batch: {max_age: 200ms}
-    write_timeout: 8s
+    write_timeout: 4s
   backup:
     source: {sqs: {queue: "{name}-backup", envelope: raw}}
     stages:
@@ -34,7 +34,7 @@ forks:
       - encrypt: {key_file: "{directory}/key"}
     sink: {s3: {bucket: "{name}-backup", prefix: "orders/"}}
     batch: {max_age: 500ms}
-    write_timeout: 8s
+    write_timeout: 4s
   search:
     source: {sqs: {queue: "{name}-search", envelope: raw}}
     stages:
@@ -42,12 +42,12 @@ forks:
       - index: {name: orders, id: id, version: date, time: date}
     sink: {duckdb: {path: "{directory}/search.duckdb", table: orders}}
     batch: {max_age: 500ms}
-    write_timeout: 8s
+    write_timeout: 4s
   replay:
     source: {sqs: {queue: "{name}-replay", envelope: raw}}
     sink: {sqs: {queue: "{name}-replayed"}}
     batch: {max_age: 200ms}
-    write_timeout: 8s
+    write_timeout: 4s
 """
 NAMES = ("checkout", "backup", "search", "replay")
 
@@ -70,9 +70,10 @@ class Shop:
             raw = {"RawMessageDelivery": "true"}
             self._sns.subscribe(TopicArn=self._topic, Protocol="sqs", Endpoint=queue.arn, Attributes=raw)
         self._dynamodb = boto3.client("dynamodb")
+        self._table = f"{site.name}-checkout"
         key = {"CustomerId": "HASH", "DateOrderId": "RANGE"}
         self._dynamodb.create_table(
-            TableName=site.name,
+            TableName=self._table,
             BillingMode="PAY_PER_REQUEST",
             KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in key.items()],
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in key],
@@ -98,7 +99,7 @@ class Shop:
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the table."""
-        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self.site.name)
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table)
         return [row for page in pages for row in page["Items"]]
 
     def backed_up(self) -> list[Any]:

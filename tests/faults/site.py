@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import boto3  # type: ignore[import-untyped]  # ships no types
+import pytest
 import zstandard
 
+from forkstream.aws.open_queue import Client
 from forkstream.demo.embedded_aws import EmbeddedAws
 
 
@@ -98,10 +100,15 @@ class Bucket:
         return [json.loads(line) for content in self.objects().values() for line in content.splitlines()]
 
 
+on_both_wires = pytest.mark.parametrize("client", get_args(Client), indirect=True)
+"""Runs a test with both wires to SQS; the others run with the default one."""
+
+
 class Site:
     """What one test has: its directory, and resources whose names begin with ``name``."""
 
-    def __init__(self, aws: EmbeddedAws, name: str, directory: Path) -> None:
+    def __init__(self, aws: EmbeddedAws, name: str, directory: Path, client: Client | None) -> None:
+        self._client = client
         self.aws = aws
         self.name = name
         self.directory = directory
@@ -120,6 +127,8 @@ class Site:
         """Write a config with these forks, in YAML; ``{name}`` and ``{directory}`` in it are this site's."""
         path = self.directory / "forkstream.yaml"
         text = forks.replace("{name}", self.name).replace("{directory}", str(self.directory))
+        if self._client:
+            text = text.replace("{sqs: {", f"{{sqs: {{client: {self._client}, ")
         path.write_text(f"{text}\naws: {{region: {self.aws.region}}}\nadmin: {{port: 0}}\nlog: {{format: json}}\n")
         return path
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 from tests.faults.relay import Answer, Handler, Relay, Request, never
 from tests.faults.service_process import ServiceProcess, serving, wait_until
-from tests.faults.site import Site, numbered
+from tests.faults.site import Site, numbered, on_both_wires
 
 ORDERS = """
 forks:
@@ -19,6 +19,7 @@ forks:
 EVENTS = 25
 
 
+@on_both_wires
 def test_what_a_long_poll_under_way_brings_is_released_and_the_batch_written(site: Site, relay: Relay) -> None:
     queue, bucket = site.queue("orders"), site.bucket("orders")
     queue.send(numbered(range(EVENTS)))

@@ -8,7 +8,7 @@ import random
 from tests.faults.relay import HANG_UP, Answer, Handler, Relay, Request, refusal
 from tests.faults.relay import answer as good
 from tests.faults.service_process import serving, wait_until
-from tests.faults.site import Site, numbered
+from tests.faults.site import Site, numbered, on_both_wires
 
 FORKS = """
 forks:
@@ -22,6 +22,7 @@ GROUPS = [f"customer-{number}" for number in range(6)]
 EVENTS = 90
 
 
+@on_both_wires
 def test_each_group_keeps_its_order_through_failures(site: Site, relay: Relay, seed: int) -> None:
     dice = random.Random(seed)
     source, sink = site.queue("in.fifo"), site.queue("out.fifo")

@@ -18,39 +18,54 @@ from forkstream_checkout.generator import bodies
 
 from tests.faults.relay import HANG_UP, Answer, Handler, Relay, Request
 from tests.faults.service_process import ServiceProcess, serving, wait_until
-from tests.faults.shop import Shop
+from tests.faults.shop import NAMES, Shop
 from tests.faults.site import Site
+from tests.faults.warm_start import WarmStart, warm_start
 
 ORDERS = 5000
-BACKLOG = 340
-"""Orders that wait in each queue when a service starts: enough for the latest instant, few enough for most of them to be
-written before the next start."""
-KILLS = 30
-BEFORE_DELETE = 8
-"""Kills between a durable write and its delete; the others come in any moment of a start or a run."""
+SHARE = 170
+"""Orders that every queue has, and more, when a service starts that will be killed."""
 
 
 class Instant(msgspec.Struct, frozen=True):
-    """When a service dies: ``delay`` seconds after its ``count``-th request, of this action or of any.
+    """When a service dies: ``delay`` seconds after its ``count``-th request, of this action and fork or of any.
 
     Counted in requests, not in seconds, an instant is much the same on every machine. ``answered`` says whether AWS
     still gets to see that request.
     """
 
-    action: str | None
     count: int
+    action: str = ""
+    fork: str = ""
     delay: float = 0.0
     answered: bool = False
 
-    @classmethod
-    def any(cls, dice: random.Random) -> Instant:
-        """Any moment of the first 300 requests: a start takes 15, the backlog 315 at least."""
-        return cls(None, dice.randint(1, 300), dice.choice([0.0, dice.uniform(0, 0.1)]), dice.random() < 0.5)
+    def counts(self, request: Request) -> bool:
+        """Tell whether this is a request to count."""
+        return self.action in {"", request.action} and self.fork in request.about
 
-    @classmethod
-    def before_delete(cls, dice: random.Random) -> Instant:
-        """When events are written durably, and about to be deleted."""
-        return cls("DeleteMessageBatch", dice.randint(1, 30))
+
+def instants(dice: random.Random) -> list[Instant]:
+    """Thirty instants: twelve between a durable write and its delete, three of each fork; nine at a write; nine anywhere."""
+    deletes = [
+        Instant(dice.randint(1, SHARE // 10), "DeleteMessageBatch", name, dice.choice([0.0, dice.uniform(0, 0.05)]))
+        for name in NAMES * 3
+    ]
+    # a share is put as one object, in seven batches of rows and in 17 of messages
+    writes = [
+        Instant(dice.randint(1, most), action, fork, dice.uniform(0, 0.05), dice.random() < 0.5)
+        for action, fork, most in [
+            ("PutObject", "backup", 1),
+            ("BatchWriteItem", "checkout", 5),
+            ("SendMessageBatch", "replay", 12),
+        ]
+        * 3
+    ]
+    # a start takes 15 requests, all of a share 150 at least
+    anywhere = [Instant(dice.randint(1, 150), "", "", dice.uniform(0, 0.1), dice.random() < 0.5) for _ in range(9)]
+    chosen = [*deletes, *writes, *anywhere]
+    dice.shuffle(chosen)
+    return chosen
 
 
 @pytest.fixture
@@ -58,32 +73,41 @@ def shop(site: Site) -> Shop:
     return Shop(site)
 
 
+@pytest.fixture
+def warm(site: Site) -> Iterator[WarmStart]:
+    with warm_start() as warm:
+        yield warm
+
+
 @pytest.mark.timeout(300)
-def test_thirty_kills_lose_no_order(shop: Shop, relay: Relay, seed: int) -> None:
-    dice = random.Random(seed)
-    instants = [(Instant.before_delete if n < BEFORE_DELETE else Instant.any)(dice) for n in range(KILLS)]
-    dice.shuffle(instants)
+def test_thirty_kills_lose_no_order(shop: Shop, relay: Relay, warm: WarmStart, seed: int) -> None:
     source, sent = bodies(seed), list[bytes]()
 
     def post(count: int) -> None:
-        orders = list(islice(source, max(0, count)))
+        orders = list(islice(source, count))
         shop.post(orders)
         sent.extend(orders)
 
-    for instant in instants:
-        post(BACKLOG - min(queue.visible for queue in shop.queues.values()))
-        with killed_at(instant, relay, shop.config) as killed:
+    for instant in instants(random.Random(seed)):
+        # no more than needed: the embedded AWS is slow with deep queues
+        if min(queue.visible for name, queue in shop.queues.items() if instant.fork in name) < SHARE:
+            post(SHARE)
+        with killed_at(instant, relay, warm, shop.config) as killed:
             assert killed.wait(60), instant
-        shop.replayed()  # from time to time, since the embedded AWS is slow with deep queues
+        shop.replayed()
     with serving(shop.config):
-        post(ORDERS - len(sent))
+        while len(sent) < ORDERS:
+            wait_until(lambda: shop.left < 10 * SHARE, 120, lambda: shop.left)
+            post(min(3 * SHARE, ORDERS - len(sent)))
         wait_until(lambda: not shop.left, 120, lambda: shop.left)
 
     _assert_everything_arrived(shop, sent)
 
 
 @pytest.mark.timeout(300)
-def test_two_services_on_the_same_queues_one_of_them_killed(shop: Shop, relay: Relay, seed: int) -> None:
+def test_two_services_on_the_same_queues_one_of_them_killed(
+    shop: Shop, relay: Relay, warm: WarmStart, seed: int
+) -> None:
     dice = random.Random(seed)
     source, sent = bodies(seed), list[bytes]()
     # the database of the search fork has room for one process
@@ -91,8 +115,8 @@ def test_two_services_on_the_same_queues_one_of_them_killed(shop: Shop, relay: R
 
     with serving(shop.config):
         for _ in range(4):
-            instant = Instant("DeleteMessageBatch", dice.randint(1, 20))
-            with killed_at(instant, relay, shop.config, *some) as killed:
+            instant = Instant(dice.randint(1, 20), "DeleteMessageBatch")
+            with killed_at(instant, relay, warm, shop.config, *some) as killed:
                 while not killed.wait(0.2):
                     sent += (orders := list(islice(source, 50)))
                     shop.post(orders)
@@ -102,7 +126,9 @@ def test_two_services_on_the_same_queues_one_of_them_killed(shop: Shop, relay: R
 
 
 @contextmanager
-def killed_at(instant: Instant, relay: Relay, config: Path, *options: str) -> Iterator[threading.Event]:
+def killed_at(
+    instant: Instant, relay: Relay, warm: WarmStart, config: Path, *options: str
+) -> Iterator[threading.Event]:
     """Run a service that is killed at the instant, which sets the event, or at the end of the block."""
     killed = threading.Event()
     requests = 0
@@ -113,15 +139,18 @@ def killed_at(instant: Instant, relay: Relay, config: Path, *options: str) -> It
 
     async def step(request: Request, pass_on: Handler) -> Answer:
         nonlocal requests
-        counts = instant.action in (None, request.action)
+        counts = instant.counts(request)
         requests += counts
-        if not counts or requests != instant.count:
+        if counts and requests == instant.count:
+            asyncio.get_running_loop().call_later(instant.delay, kill)
+        elif not counts or requests < instant.count or not instant.action:
             return await pass_on(request)
-        asyncio.get_running_loop().call_later(instant.delay, kill)
-        return await pass_on(request) if instant.answered else HANG_UP
+        return await pass_on(request) if instant.answered else HANG_UP  # and what repeats it is not heard either
 
     relay.step = step
-    service = ServiceProcess(config, *options, AWS_ENDPOINT_URL=relay.url)
+    # its long polls last a second: the embedded AWS goes on with those of the dead, and gives them messages
+    environment = {"AWS_ENDPOINT_URL": relay.url, "FORKSTREAM_STOP_TIMEOUT": "8s"}
+    service = ServiceProcess(config, *options, environment=environment, warm=warm)
     try:
         yield killed
     finally:

@@ -16,7 +16,7 @@ from tests.faults.relay import Answer, Handler, Relay, Request
 from tests.faults.relay import answer as good
 from tests.faults.service_process import serving, wait_until
 from tests.faults.shop import Shop
-from tests.faults.site import Site, numbered
+from tests.faults.site import Site, numbered, on_both_wires
 
 BACKUP = """
 forks:
@@ -37,6 +37,7 @@ forks:
 """
 
 
+@on_both_wires
 def test_deletes_that_failed_are_repeated_and_lost_ones_come_again(site: Site, relay: Relay) -> None:
     queue, bucket = site.queue("orders"), site.bucket("orders")
     queue.send(numbered(range(100)))
