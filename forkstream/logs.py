@@ -7,8 +7,9 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -16,6 +17,7 @@ import msgspec
 import structlog
 
 from forkstream.config.model import LogSettings
+from forkstream.config.problem import masked
 from forkstream.errors import DeliveryError
 from forkstream.settings import Secret
 
@@ -27,12 +29,12 @@ MOST_FRAMES = 30
 _CODE = re.compile(r"[a-z0-9_A-Z]{1,80}")
 
 
-def configure_logs(settings: LogSettings) -> None:
+def configure_logs(settings: LogSettings, secrets: Collection[str] = ()) -> None:
     """Send all logs of this process to stderr, a line each: for people on a terminal, JSON elsewhere.
 
     No event gets into them by a library: of an exception only its type, its place and, where it is forkstream's own,
     its code are shown, since its text may quote one; of other people's log lines (botocore, aiohttp, opensearch-py)
-    only warnings, without their arguments, at any level.
+    only warnings, without their arguments, at any level. ``secrets`` are masked wherever one gets into a line.
     """
     on_terminal = sys.stderr.isatty()
     as_text = settings.format == "console" or (settings.format == "auto" and on_terminal)
@@ -47,6 +49,7 @@ def configure_logs(settings: LogSettings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without_values,
+            *([partial(_without_secrets, secrets)] if secrets else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
@@ -128,6 +131,22 @@ def _without_values(_logger: WrappedLogger, _method: str, line: EventDict) -> Ev
     if error:
         shown["exception"] = "\n".join(_lines(error, set()))
     return shown
+
+
+def _without_secrets(secrets: Collection[str], _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    return {name: _masked(value, secrets) for name, value in line.items()}
+
+
+def _masked(value: Any, secrets: Collection[str]) -> Any:
+    match value:
+        case str():
+            return masked(value, secrets)
+        case dict():
+            return {name: _masked(inner, secrets) for name, inner in value.items()}
+        case list():
+            return [_masked(inner, secrets) for inner in value]
+        case _:
+            return value
 
 
 def _error(exc_info: object) -> BaseException | None:

@@ -71,6 +71,45 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         return self.events / at_once * -(-self.event_bytes * at_once // size)
 
 
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that can work and will hurt: ``forkstream check`` shows it as a warning.
+
+    ``code`` is short, stable snake_case. ``found``, ``why`` (it hurts) and ``do`` are phrases for a person, each without
+    a full stop. ``setting`` is the plugin's setting that it is about, dotted; empty for the plugin as a whole.
+    """
+
+    code: str
+    found: str
+    why: str
+    do: str
+    setting: str = ""
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """A fork as one of its plugins sees it, for :meth:`Plugin.advise`."""
+
+    connected: bool
+    """Whether the outside world may be asked: the plugin is open, and its ``check`` found nothing wrong."""
+    before: Sequence[Plugin[Settings]] = ()
+    """The stages that an event, or its object, has passed when it comes to this plugin: of a dead letter's, both chains'."""
+    after: Sequence[Plugin[Settings]] = ()
+    """The stages that it has yet to pass."""
+    format: str = "ndjson"
+    """How events become an object: ``ndjson`` or ``json``."""
+    longest_hold: float = 0.0
+    """Seconds that an event may need from its receive until it is settled: its batch's age, and all patience with the sink."""
+
+    @property
+    def sanitized(self) -> bool:
+        """Whether a stage before this plugin takes out what must not be stored: what is left may still be delicate."""
+        return any(isinstance(stage, EventStage | AsyncStage) and stage.sanitizes for stage in self.before)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether a stage before this plugin encrypts."""
+        return any(isinstance(stage, ObjectStage) and stage.encrypts for stage in self.before)
+
+
 class Plugin(ABC, Generic[C_co]):
     """What all ports share. Derive from one of the ports below, with your settings: ``class Webhook(EventSink[WebhookConfig])``.
 
@@ -101,6 +140,14 @@ class Plugin(ABC, Generic[C_co]):
         Called by ``forkstream check --connect`` and by a halted fork before it tries again. Raise
         :class:`~forkstream.errors.UnavailableError` that names the missing permission or resource.
         """
+
+    async def advise(self, fork: Surroundings) -> Collection[Advice]:  # noqa: ARG002
+        """Warn of what would work and will hurt, where this plugin stands in this fork. Called by ``forkstream check`` alone.
+
+        Ask the outside world only where ``fork.connected`` says so, change nothing there, and leave out what cannot be
+        told without. A :class:`~forkstream.errors.DeliveryError` is shown as a question that was not answered.
+        """
+        return ()
 
     def billed(self, load: Load) -> Mapping[str, float]:  # noqa: ARG002
         """Say what the provider bills for this load: units a second by their name in the price list (``s3_put``). Pure.
@@ -179,6 +226,11 @@ class EventStage(Plugin[C_co]):
 
     sanitizes: ClassVar[bool] = False
     """True if what enters this stage must not be stored in the clear: its failures need an encrypted dead letter."""
+
+    @property
+    def attributes_named(self) -> Collection[str]:
+        """Names of message attributes that its settings expect events to have: what a queue cannot deliver is warned of."""
+        return ()
 
     @abstractmethod
     def __call__(self, event: Event) -> Event | Drop:

@@ -65,7 +65,12 @@ def cost(  # a command's options
     forkstream cost --rate 10000/s --cpu 22 --tasks 4 --json
     """
     plans = load_config(
-        config, forks=fork or (), registry=Registry.installed(plugin or ()), environ=Unset(os.environ), run="cost"
+        config,
+        forks=fork or (),
+        registry=Registry.installed(plugin or ()),
+        environ=Unset(os.environ),
+        run="cost",
+        ask=False,
     ).plans
     listed = Prices.read(prices)
     estimate = Estimate.of(

@@ -52,7 +52,7 @@ def run(
     loaded = load_config(
         config, forks=fork or (), registry=Registry.installed(plugin or ()), run=run_id, switches=switches
     )
-    configure_logs(loaded.file.log)
+    configure_logs(loaded.file.log, loaded.secrets)
     anyio.run(_serve, loaded, run_id, switches, admin, backend_options={"use_uvloop": os.name == "posix"})
     _leave()
 

@@ -11,6 +11,7 @@ import msgspec
 
 from forkstream.config.document import read_document
 from forkstream.config.hint import Hint
+from forkstream.config.lookup import Lookup
 from forkstream.config.model import AdminSettings, ConfigFile
 from forkstream.config.overrides import Overrides
 from forkstream.config.problem import InvalidConfigError, Place, Problems
@@ -60,7 +61,8 @@ class Excerpt:
         if not spot.given:
             return getattr(ConfigFile(forks={}), name)
         declared = next(field.type for field in msgspec.structs.fields(ConfigFile) if field.name == name)
-        value = Reader(Registry([]), self._environ, problems).read(Hint(declared), spot)
+        lookup = Lookup.of(spot.node, self._root, overrides, self._environ)
+        value = Reader(Registry([]), self._environ, problems, lookup).read(Hint(declared), spot)
         if len(problems):
             raise InvalidConfigError(problems.sorted())
         return value

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -11,11 +12,12 @@ from forkstream.config.document import read_document
 from forkstream.config.draft import Draft
 from forkstream.config.fit import check_fit
 from forkstream.config.hint import Hint
+from forkstream.config.lookup import Lookup
 from forkstream.config.model import ConfigFile
 from forkstream.config.overrides import Overrides, fold
 from forkstream.config.plan import Plan
 from forkstream.config.problem import InvalidConfigError, Place, Problems, did_you_mean
-from forkstream.config.reader import Reader, Spot
+from forkstream.config.reader import Origin, Reader, Spot
 from forkstream.config.tree import Table, parse
 from forkstream.ports import Switches
 from forkstream.registry import Registry
@@ -28,6 +30,16 @@ class Config(msgspec.Struct, frozen=True, eq=False):
     """Where it was read from, as messages name it."""
     file: ConfigFile
     plans: list[Plan]
+    origins: Mapping[str, Origin]
+    """Where each value came from that is no default, by its path: ``forks.storage-backup.batch.max_age``."""
+    secrets: frozenset[str]
+    """What must not be shown anywhere."""
+
+    def place_of(self, path: str) -> Place:
+        """Find where a setting stands, or what it would stand in."""
+        while path not in self.origins and path:
+            path = re.sub(r"(\.|^)[^.\[]*$|\[[0-9]+\]$", "", path)
+        return self.origins[path].place if path in self.origins else Place(self.document)
 
 
 def load_config(
@@ -39,12 +51,14 @@ def load_config(
     workers: int = 1,
     run: str = "run",
     switches: Switches | None = None,
+    ask: bool = True,
 ) -> Config:
-    """Read and check a config and build its forks' plugins; nothing is opened and nobody is asked anything.
+    """Read and check a config and build its forks' plugins; nothing is opened, and nobody is asked anything but secrets.
 
     ``forks`` narrows it to some forks: the variables and plugins of the others may be missing. ``workers`` is how
-    many processes will run it. Raises :class:`InvalidConfigError` with every problem there is, sorted by place. A
-    config in S3 or the parameter store is fetched with an event loop of its own, so call it outside of any.
+    many processes will run it. Raises :class:`InvalidConfigError` with every problem there is, sorted by place.
+    A config in S3 or the parameter store, and what ``${ssm:…}`` and ``${secretsmanager:…}`` stand for, is fetched with
+    an event loop of its own, so call it outside of any. Without ``ask`` references stand for their own names.
     """
     environ = os.environ if environ is None else environ
     document = read_document(location, environ)
@@ -52,10 +66,13 @@ def load_config(
     root = parse(document.text, document.name, problems)
     if root is None:
         raise InvalidConfigError(problems.sorted())
-    reader = Reader(registry or Registry.installed(), environ, problems)
     overrides = Overrides.of(environ, ConfigFile.__struct_encode_fields__)
+    lookup: Callable[[str], str] = _its_name
     if isinstance(root, Table):
         root, overrides = _narrowed(root, overrides, forks, problems)
+        if ask:
+            lookup = Lookup.of(root, root, overrides, environ)
+    reader = Reader(registry or Registry.installed(), environ, problems, lookup)
     file = reader.read(Hint(ConfigFile), Spot("", root, overrides, Place(document.name)))
     drafts = [Draft(name, reader) for name in _fork_names(root)]
     for draft in drafts:
@@ -63,7 +80,12 @@ def load_config(
     check_fit(drafts, workers=workers, problems=problems)
     if len(problems) or not isinstance(file, ConfigFile):
         raise InvalidConfigError(problems.sorted())
-    return Config(document.name, file, [draft.plan(file.forks[draft.name]) for draft in drafts])
+    plans = [draft.plan(file.forks[draft.name]) for draft in drafts]
+    return Config(document.name, file, plans, reader.origins, frozenset(problems.secrets))
+
+
+def _its_name(reference: str) -> str:
+    return reference.partition(":")[2].rpartition("/")[2]
 
 
 def _fork_names(root: object) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 import msgspec
@@ -11,6 +11,14 @@ from forkstream.errors import ConfigError
 
 _MASK = "********"
 _SHORTEST_MASKED = 4  # shorter secrets would be masked inside of ordinary words
+
+
+def masked(text: str, secrets: Collection[str]) -> str:
+    """Give a text without the secrets in it, as they are or as an error quotes them."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_MASKED:
+            text = text.replace(secret, _MASK).replace(repr(secret)[1:-1], _MASK)
+    return text
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
@@ -71,11 +79,7 @@ class Problems:
         return sorted(dict.fromkeys(map(self._masked, self._found)), key=_place_in_order)
 
     def _masked(self, problem: Problem) -> Problem:
-        message = problem.message
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            if len(secret) >= _SHORTEST_MASKED:
-                message = message.replace(secret, _MASK)
-        return Problem(problem.place, problem.path, message)
+        return Problem(problem.place, problem.path, masked(problem.message, self.secrets))
 
 
 def _place_in_order(problem: Problem) -> tuple[bool, Place, str]:

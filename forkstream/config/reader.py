@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +13,7 @@ from forkstream.config.overrides import Overrides
 from forkstream.config.problem import Place, Problems, did_you_mean
 from forkstream.config.scalar import MisfitError, convert, found, rank
 from forkstream.config.tree import Items, Node, Scalar, Table, parse
-from forkstream.config.variables import expand
+from forkstream.config.variables import UnresolvedError, expand
 from forkstream.errors import PluginError
 from forkstream.registry import Registry
 
@@ -40,14 +40,37 @@ class Spot(msgspec.Struct, frozen=True):
         return Spot(path, node, overrides, node.place if node else self.place)
 
 
-class Reader:
-    """Reads values of any type that a settings struct may declare. ``seen`` keeps each struct and step by its path."""
+class Origin(msgspec.Struct, frozen=True):
+    """Where a value came from. ``written`` is what stood there before its variables were replaced, empty if that is the value."""
 
-    def __init__(self, registry: Registry, environ: Mapping[str, str], problems: Problems) -> None:
+    place: Place
+    written: str = ""
+    secret: bool = False
+
+
+def _no_references(_: str) -> str:
+    raise UnresolvedError("cannot be used here")
+
+
+class Reader:
+    """Reads values of any type that a settings struct may declare. ``lookup`` gives what a reference stands for.
+
+    ``seen`` keeps each struct and step by its path, ``origins`` where each value came from that is no default.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        environ: Mapping[str, str],
+        problems: Problems,
+        lookup: Callable[[str], str] = _no_references,
+    ) -> None:
         self.problems = problems
         self.seen: dict[str, tuple[object, Place]] = {}
+        self.origins: dict[str, Origin] = {}
         self._registry = registry
         self._environ = environ
+        self._lookup = lookup
 
     def read(self, hint: Hint, spot: Spot) -> Any:
         """Read one setting; :data:`INVALID` if it has a problem."""
@@ -55,6 +78,9 @@ class Reader:
         if node is INVALID:
             return INVALID
         spot = Spot(spot.path, node, spot.overrides, node.place if node else spot.place)
+        self.origins[spot.path] = Origin(spot.place)
+        if isinstance(node, Scalar):
+            self.origins[spot.path] = Origin(node.place, node.written or "", node.secret or hint.secret)
         value = self._option(hint, spot)
         if value is INVALID or hint.accepts(value):
             return value
@@ -67,18 +93,21 @@ class Reader:
         """What stands here once the environment has had its say."""
         node = spot.overrides.scalar() or spot.node
         if isinstance(node, Scalar) and node.written is None:
-            expansion = expand(node.text, self._environ)
+            expansion = expand(node.text, self._environ, self._lookup)
             for message in expansion.problems:
                 self.problems.add(node.place, spot.path, message)
             if expansion.problems:
                 return INVALID
             written = node.text if expansion.found else None
-            node = Scalar(expansion.text, node.plain or expansion.found, node.place, written)
-        if isinstance(node, Scalar) and hint.secret and not node.nothing:
+            plain = node.plain or expansion.found
+            node = Scalar(expansion.text, plain, node.place, written, secret=bool(expansion.secrets))
+            self.problems.secrets.update(expansion.secrets)
+        if isinstance(node, Scalar) and (node.secret or hint.secret) and not node.nothing:
             self.problems.secrets.add(node.text)
         if (
             isinstance(node, Scalar)
             and node.written is not None
+            and not node.secret  # one text, whatever it looks like
             and node.text.startswith(("[", "{"))
             and (hint.compound or hint.free)
         ):
@@ -210,13 +239,15 @@ class Reader:
         value = self.read(Hint(plugin.settings_type()), spot.below(name, path, settings))
         step = Step(hint.kind, name, path, plugin, None if value is INVALID else value)
         self.seen[path] = (step, place)
+        self.origins[path] = Origin(place)
         return step
 
     def _misfit(self, hint: Hint, spot: Spot) -> Any:
         match spot.node:
             case Scalar() as scalar:
                 text = "********" if hint.secret else found(scalar)
-                near = did_you_mean(scalar.text, [choice for option in hint.options for choice in option.choices or ()])
+                choices = [choice for option in hint.options for choice in option.choices or ()]
+                near = "" if scalar.secret or hint.secret else did_you_mean(scalar.text, choices)
             case Items():
                 text, near = "a list", ""
             case _:

@@ -40,6 +40,8 @@ def found(scalar: Scalar) -> str:
     """What was found, in words."""
     if scalar.nothing:
         return f"nothing ({scalar.written} is empty)" if scalar.written else "nothing"
+    if scalar.secret:
+        return f"******** ({scalar.written})"
     text = scalar.text if len(scalar.text) <= 60 else f"{scalar.text[:57]}…"
     if not scalar.plain:
         return f'"{text}" in quotes'

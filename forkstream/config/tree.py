@@ -17,12 +17,14 @@ class Scalar(msgspec.Struct, frozen=True):
     """One value as text. ``plain`` says that it stood without quotes and may mean a number, a boolean or nothing.
 
     ``written`` is the text before its variables were replaced, empty for an override, None for what stands in the file as it is.
+    ``secret`` says that a reference was among them, so that ``text`` must not be shown.
     """
 
     text: str
     plain: bool
     place: Place
     written: str | None = None
+    secret: bool = False
 
     @property
     def nothing(self) -> bool:

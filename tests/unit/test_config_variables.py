@@ -58,7 +58,9 @@ def test_every_missing_variable_is_reported_with_its_path() -> None:
 
 @pytest.mark.parametrize("written", ["'${a-b}'", "'${'", "'${}'", "'${A'", "'${1}'"])
 def test_what_only_looks_like_a_variable_is_a_problem(written: str) -> None:
-    assert "is no variable: write ${NAME} or ${NAME:-default}" in sink_problem(f"prefix: {written}", environ={"A": "x"})
+    assert "is no variable: write ${NAME}, ${NAME:-default}, ${file:/path}" in sink_problem(
+        f"prefix: {written}", environ={"A": "x"}
+    )
 
 
 TWO_FORKS = """

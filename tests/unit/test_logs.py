@@ -263,3 +263,15 @@ def test_a_stderr_that_nobody_reads_stops_nothing(stderr: Stderr, monkeypatch: p
     monkeypatch.setattr(stderr, "flush", broken)
     log.info("started")
     logging.getLogger("botocore").warning("a")
+
+
+def test_a_secret_of_the_config_is_masked_wherever_it_gets_into_a_line(
+    stderr: Stderr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stderr)
+    configure_logs(LogSettings(), ["hunter2'hunter2"])
+    log = structlog.get_logger("forkstream")
+    log.warning("halted", detail="POST https://hooks/hunter2'hunter2", inner={"a": ["hunter2'hunter2"]})
+    (line,) = stderr.lines
+    assert line["detail"] == "POST https://hooks/********"
+    assert line["inner"] == {"a": ["********"]}
