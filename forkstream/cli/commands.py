@@ -19,6 +19,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "run": Entry("forkstream.cli.run:run", "Run the forks of a config until it is told to stop."),
     "demo": Entry("forkstream.cli.demo:demo", "Run the e-commerce application on this machine."),
+    "bench": Entry("forkstream.cli.bench:bench", "Measure how fast it is, on this machine and without AWS."),
     "check": Entry("forkstream.cli.check:check", "Check a config, and on request everything that it names."),
     "pause": Entry("forkstream.cli.pause:pause", "Let a fork's source buffer."),
     "resume": Entry("forkstream.cli.resume:resume", "Let a paused fork receive again."),

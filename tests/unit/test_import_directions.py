@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # what an author tests with: settings are read as a start reads them, the source in memory and the embedded AWS are lent
     "testing": GROUND | {"config", "demo", "registry", "sources"},
 }
-LAST = {"__main__", "cli", "demo"}
+LAST = {"__main__", "bench", "cli", "demo"}
 """They may import anything; nobody imports them, but for the embedded AWS that is the demo's and every test's."""
 
 

@@ -1,0 +1,163 @@
+"""A report for people, on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from forkstream.bench.figures import Measurement, Report
+
+STEADY_SECONDS = 30.0
+"""How long a run has to be before growth of its memory means anything."""
+BUSY = 0.9
+"""The share of a core from which a process counts as being at its limit."""
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report: a table of all measurements, then what stands behind each."""
+    console.print()
+    console.print(_table(report))
+    for found in report.measurements:
+        for part in _details(found, report):
+            console.print(part, soft_wrap=True)
+    console.print(Text(f"\n{report.machine.told}", style="dim"), soft_wrap=True)
+    versions = ", ".join(f"{name} {version}" for name, version in report.machine.versions.items() if name != "python")
+    console.print(Text(f"{versions}; {report.conditions.cores}", style="dim"), soft_wrap=True)
+
+
+def warnings(found: Measurement) -> Iterator[str]:
+    """What makes the figures of a measurement doubtful, in words."""
+    typical = found.typical
+    if typical.stub_share > BUSY and typical.cpu_share < BUSY * max(1, round(typical.cpu_share)):
+        yield (
+            f"the stub was the limit ({typical.stub_share:.0%} of its core, the consumer {typical.cpu_share:.0%}): "
+            "messages/s are the stub's; CPU a message holds"
+        )
+    if typical.waited_share is not None and typical.waited_share > 0.15:
+        yield (
+            f"others used this core too (ready to run without a core for {typical.waited_share:.0%} of the time): "
+            "messages/s would be higher; CPU a message holds, with some noise"
+        )
+    if len(found.repeats) > 1 and found.spread(lambda one: one.cpu_us) > 0.15:
+        yield f"repeats lie {found.spread(lambda one: one.cpu_us):.0%} apart: measure longer, or on a quieter machine"
+    for repeat in found.repeats:
+        if repeat.left_behind > 0:
+            yield f"{repeat.left_behind:,} messages were still hidden after it had ended"
+        if repeat.left_behind < 0:
+            yield "it did not end when it was asked to, and was killed"
+        if repeat.refused:
+            yield f"{repeat.refused:,} requests asked for what the stub does not know"
+    if typical.repeated:
+        yield f"{typical.repeated:,} messages were received again, since they were not deleted in time"
+    if typical.backlog > typical.settled_per_s:
+        yield f"it did not keep up: {typical.backlog:,} messages waited at the end, and their age is not in the percentiles"
+
+
+def _table(report: Report) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("scenario" if not report.sweep else report.sweep, no_wrap=True)
+    for name in (
+        "CPU µs",
+        "target",
+        "msg/s/core",
+        "target",
+        "settled/s",
+        "RSS",
+        *(["p50"] if report.conditions.rate else []),
+        "p99",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    best = best_of(report)
+    for found in report.measurements:
+        name = found.settings[-1].partition("=")[2] if report.sweep else found.name
+        cpu, cores = found.middle(lambda one: one.cpu_us), found.middle(lambda one: one.per_core)
+        target = found.target
+        ages = found.latency
+        mark = " ◀ best" if found is best else ""
+        table.add_row(
+            Text(f"{name}{mark}", style="bold green" if found is best else ""),
+            Text(f"{cpu:.1f}", style=_verdict(target is None or cpu <= target.cpu_us, target is not None)),
+            f"≤ {target.cpu_us:g}" if target else "",
+            f"{cores:,.0f}",
+            f"≥ {target.per_core:,}" if target else "",
+            f"{found.middle(lambda one: one.settled_per_s):,.0f}",
+            f"{max(one.largest_rss for one in found.repeats) / 2**20:.0f} MiB",
+            *([_seconds(ages.p50) if ages else ""] if report.conditions.rate else []),
+            _seconds(ages.p99) if ages else "",
+        )
+    return table
+
+
+def best_of(report: Report) -> Measurement | None:
+    """The best of a sweep: by p99 in an open loop, else by CPU a message; None where there is no sweep."""
+    if not report.sweep or len(report.measurements) < 2:
+        return None
+    if report.conditions.rate is not None:
+        return min(report.measurements, key=lambda found: found.latency.p99 if found.latency else float("inf"))
+    return min(report.measurements, key=lambda found: found.middle(lambda one: one.cpu_us))
+
+
+def _details(found: Measurement, report: Report) -> Iterator[RenderableType]:
+    typical = found.typical
+    yield Text(f"\n{found.name}", style="bold")
+    spread = f", {found.spread(lambda one: one.cpu_us):.0%} apart" if len(found.repeats) > 1 else ""
+    yield f"  repeats      {', '.join(f'{one.cpu_us:.1f}' for one in found.repeats)} µs{spread}"
+    yield f"  cores        consumer {typical.cpu_share:.0%}, stub {typical.stub_share:.0%} of one core"
+    # a line through a few seconds says nothing about a minute
+    growth = (
+        f", growing {typical.rss_growth * 60 / 2**20:+.1f} MiB a minute" if typical.seconds >= STEADY_SECONDS else ""
+    )
+    yield f"  memory       {typical.rss / 2**20:.0f} MiB at most{growth}"
+    if typical.latency:
+        how = "sent to deleted, open loop" if report.conditions.rate else "received to deleted, as fast as it goes"
+        ages = typical.latency
+        yield (
+            f"  age          p50 {_seconds(ages.p50)}, p99 {_seconds(ages.p99)}, p99.9 {_seconds(ages.p999)}, "
+            f"most {_seconds(ages.most)} ({how})"
+        )
+    yield f"  out          {typical.bytes_out / typical.settled if typical.settled else 0:,.0f} bytes a message, heads included"
+    yield f"  receives     {typical.receive_fill * 10:.1f} messages each; deletes {typical.delete_fill * 10:.1f}"
+    yield from (f"  {line}" for line in _service(typical.service))
+    for note in found.notes:
+        yield Text(f"  {note}", style="dim")
+    for warning in warnings(found):
+        yield Text(f"  ! {warning}", style="yellow")
+    if found.profile:
+        yield Group(*_profile(found))
+
+
+def _service(counted: dict[str, float]) -> Iterator[str]:
+    batches = counted.get("batch_events_count", 0.0)
+    if batches:
+        closed = {
+            name.partition(" ")[2]: value for name, value in counted.items() if name.startswith("batch_closed_total ")
+        }
+        why = ", ".join(f"{reason} {value:,.0f}" for reason, value in sorted(closed.items(), key=lambda one: -one[1]))
+        events, size = counted.get("batch_events_sum", 0.0) / batches, counted.get("batch_bytes_sum", 0.0) / batches
+        yield f"batches      {events:,.0f} events, {size / 2**20:.2f} MiB each; closed by {why}"
+    for name, value in counted.items():
+        if "stall" in name:
+            yield f"loop stall   {value * 1000:.0f} ms ({name})"
+    failures = {name.partition(" ")[2]: value for name, value in counted.items() if name.startswith("failures_total ")}
+    if failures:
+        yield "failures     " + ", ".join(f"{name} {value:,.0f}" for name, value in failures.items())
+
+
+def _profile(found: Measurement) -> Iterator[RenderableType]:
+    shares = ", ".join(f"{area} {share:.0%}" for area, share in found.areas.items() if share >= 0.01)
+    yield Text(f"  profile      {shares}", style="dim")
+    for hot in found.profile[:12]:
+        yield Text(f"    {hot.share:6.1%}  {hot.calls_per_message:8.2f} calls a message  {hot.where}", style="dim")
+
+
+def _verdict(reached: bool, known: bool) -> str:
+    if not known:
+        return ""
+    return "green" if reached else "red"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -1,0 +1,121 @@
+"""``forkstream bench``: how fast it is, on this machine."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from forkstream.bench.bench import Bench
+from forkstream.bench.measure import Timing
+from forkstream.bench.order import Order
+from forkstream.bench.scenario import DEFAULT, SCENARIOS
+from forkstream.bench.stub.weather import Climate
+from forkstream.bench.text import show
+from forkstream.bench.view import View
+from forkstream.cli.options import ForkOption, JsonOption, PluginOption
+from forkstream.errors import CommandError
+from forkstream.settings import Duration, Quantity, Rate
+
+
+def bench(
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SCENARIO|CONFIG]",
+            help=f"One of {', '.join(SCENARIOS)}; or a config as `forkstream run` takes it, with every endpoint turned to the stub.",
+            show_default=DEFAULT,
+        ),
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every scenario beside its target.")] = False,
+    external: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help="Measure this command instead; $BENCH_QUEUE_URL and others say where."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    rate: Annotated[
+        str | None,
+        typer.Option(help="An open loop of so many messages: 5000/s. Ages count from their sending, come what may."),
+    ] = None,
+    latency: Annotated[
+        str, typer.Option(help="Median time that every answer takes; 1 % take three times as long.")
+    ] = "0s",
+    errors: Annotated[float, typer.Option(min=0, max=0.9, help="Share of requests, and of entries, that fail.")] = 0.0,
+    throttle: Annotated[float, typer.Option(min=0, max=0.9, help="Share of requests that are throttled.")] = 0.0,
+    deal: Annotated[
+        int | None, typer.Option(min=1, max=10, help="Receives bring a random number of 1 to so many messages.")
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="TLS to every service.")] = False,
+    duration: Annotated[str, typer.Option(help="How long each repeat is measured.")] = "5s",
+    warm_up: Annotated[str, typer.Option(help="How long it runs before anything counts.")] = "2s",
+    repeats: Annotated[int, typer.Option(min=1, help="Fresh processes that are measured.")] = 3,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Bodies to deal, one a line, instead of made-up orders.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="A setting: forks.backup.batch.max_age=1s; repeatable."),
+    ] = None,
+    fork: ForkOption = None,
+    plugin: PluginOption = None,
+    profile: Annotated[bool, typer.Option(help="Also say where the time goes, by a run under a profiler.")] = True,
+    json: JsonOption = False,
+) -> None:
+    """Measure messages a second, CPU, memory and age, on this machine and without AWS.
+
+    A stub of SQS, S3, DynamoDB, KMS and OpenSearch deals orders as fast as they are taken, and the service runs
+    against it as it ships, in a process of its own. CPU a message is the figure to trust on a machine with other work.
+
+    [bold]Examples[/]
+
+    forkstream bench
+
+    forkstream bench --all
+
+    forkstream bench forkstream.yaml --fork storage-backup --set forks.storage-backup.batch.max_bytes=16MiB
+
+    forkstream bench search --rate 5000/s --latency 20ms
+
+    forkstream bench --external 'python tests/bench/peers/boto3_loop.py'
+    """
+    if every and subject:
+        raise CommandError(f"--all measures every scenario: leave out {subject}, or --all")
+    if external and (every or subject):
+        raise CommandError("--external measures a command: leave the scenario out")
+    order = Order(
+        subjects=tuple(SCENARIOS) if every else (subject or DEFAULT,),
+        external=external,
+        workers=workers,
+        rate=None if rate is None else _read(Rate, "--rate", rate),
+        climate=Climate(latency=_read(Duration, "--latency", latency), errors=errors, throttle=throttle),
+        tls=tls,
+        deal=deal,
+        timing=Timing(_read(Duration, "--warm-up", warm_up), _read(Duration, "--duration", duration)),
+        repeats=repeats,
+        events=events,
+        settings=tuple(setting or ()),
+        forks=tuple(fork or ()),
+        plugins=tuple(plugin or ()),
+        profile=profile,
+        command=shlex.join(["forkstream", *sys.argv[1:]]),
+    )
+    report = Bench(order, View(silent=json)).run()
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    else:
+        from rich.console import Console  # noqa: PLC0415  # JSON needs none
+
+        # a pipe has no width of its own
+        show(report, Console(highlight=False, width=None if sys.stdout.isatty() else 120))
+
+
+def _read(kind: type[Quantity], option: str, text: str) -> float:
+    try:
+        return float(kind.parse(text))  # type: ignore[attr-defined]  # every quantity has it
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}") from None
