@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from types_aiobotocore_kms import KMSClient
     from types_aiobotocore_lambda import LambdaClient
     from types_aiobotocore_s3 import S3Client
-    from types_aiobotocore_secretsmanager import SecretsManagerClient
     from types_aiobotocore_sns import SNSClient
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_ssm import SSMClient
@@ -86,7 +85,7 @@ class AwsSession:
     @overload
     def client(
         self, service: Literal["secretsmanager"], **options: Unpack[ClientOptions]
-    ) -> AbstractAsyncContextManager[SecretsManagerClient]: ...
+    ) -> AbstractAsyncContextManager[Any]: ...  # asked for one thing, which is not worth another package of types
 
     def client(self, service: str, **options: Unpack[ClientOptions]) -> AbstractAsyncContextManager[Any]:
         """Open a client with a connection pool of its own; it never retries, since the runtime owns every retry.
