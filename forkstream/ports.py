@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import ClassVar, Generic, Self, TypeAlias, TypeVar, get_args, get_origin
 
@@ -110,6 +110,22 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
         return any(isinstance(stage, ObjectStage) and stage.encrypts for stage in self.before)
 
 
+class Permission(msgspec.Struct, frozen=True, kw_only=True):
+    """IAM actions that a plugin needs on one resource: ``forkstream iam`` makes the least policy of them.
+
+    ``resource`` is an ARN in which ``{partition}``, ``{region}`` and ``{account}`` stand for what is known only where
+    the service runs. ``condition`` is IAM's. ``key_of`` names the service (``sqs``) that asks KMS on the plugin's
+    behalf, where a customer's key encrypts what it stores; without a ``resource`` it is the operator who knows the
+    key. ``aws`` says where and as whom the plugin asks.
+    """
+
+    actions: tuple[str, ...]
+    resource: str = ""
+    condition: Mapping[str, Mapping[str, str]] = {}
+    key_of: str | None = None
+    aws: AwsSettings = AwsSettings()
+
+
 class Plugin(ABC, Generic[C_co]):
     """What all ports share. Derive from one of the ports below, with your settings: ``class Webhook(EventSink[WebhookConfig])``.
 
@@ -155,6 +171,10 @@ class Plugin(ABC, Generic[C_co]):
         ``forkstream cost`` adds them up; a price list of one's own (``--prices``) can have other units.
         """
         return {}
+
+    def permissions(self) -> Iterable[Permission]:
+        """Say what its identity in AWS has to be allowed, ``check`` included, since a halted fork calls that. Pure."""
+        return ()
 
     @classmethod
     def settings_type(cls) -> type[Settings]:

@@ -86,11 +86,16 @@ class KmsKeys(DataKeys):
                     raise
 
     async def _resolved(self) -> str:
-        if not self._given.startswith("alias/") and ":alias/" not in self._given:
+        if not is_alias(self._given):
             return self._given
         with translating("kms:DescribeKey", self._given):
             answer = await self._kms.describe_key(KeyId=self._given)
         return answer["KeyMetadata"]["Arn"]
+
+
+def is_alias(key: str) -> bool:
+    """Whether a key is given by one of its aliases."""
+    return key.startswith("alias/") or ":alias/" in key
 
 
 def _key_id(key: str) -> str:

@@ -12,6 +12,7 @@ from forkstream.settings import AwsSettings
 
 _NAME = re.compile(r"(?=.{1,80}$)[A-Za-z0-9_-]+(?:\.fifo)?")
 _ARN = re.compile(r"arn:aws[a-z-]*:sqs:([a-z0-9-]+):(\d{12}):([^:/]+)")
+_ACCOUNT = re.compile(r"/(\d{12})/[^/]+$")
 _REGIONAL_HOST = re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z]+(?:-[a-z]+)+-\d+)\.")
 
 
@@ -42,6 +43,13 @@ class QueueAddress(msgspec.Struct, frozen=True, kw_only=True):
     def fifo(self) -> bool:
         """Whether the queue is a FIFO queue: SQS demands the suffix of those, and refuses it to others."""
         return self.name.endswith(".fifo")
+
+    @property
+    def arn(self) -> str:
+        """Its ARN, with ``{partition}``, ``{region}`` and ``{account}`` for what its spelling does not tell."""
+        of_url = _ACCOUNT.search(self.url or "")
+        account = self.account or (of_url[1] if of_url else "{account}")
+        return f"arn:{{partition}}:sqs:{self.region or '{region}'}:{account}:{self.name}"
 
     def settings(self, settings: AwsSettings) -> AwsSettings:
         """Give AWS settings for this queue: a region that its ARN or URL states is the queue's."""

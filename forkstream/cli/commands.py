@@ -27,6 +27,7 @@ COMMANDS = {
     "health": Entry("forkstream.cli.health:health", "Tell whether a restart would help the service."),
     "dlq": Entry("forkstream.cli.dlq.app:app", "List, show and redrive dead letters."),
     "cost": Entry("forkstream.cli.cost:cost", "Estimate what a config costs on AWS, at a rate of events."),
+    "iam": Entry("forkstream.cli.iam:iam", "Print the IAM policy that a config needs, and no more."),
     "plugins": Entry("forkstream.cli.plugins:app", "Show what is installed, and what each plugin can be told."),
 }
 """Every command by name, in the order in which ``--help`` shows them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Annotated, Literal, Self
 
@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from forkstream.errors import PermanentError
 from forkstream.event import Event, Failure
-from forkstream.ports import BatchDefaults, Context, EventSink, Load
+from forkstream.ports import BatchDefaults, Context, EventSink, Load, Permission
 from forkstream.settings import AwsSettings, Settings
 from forkstream.sinks.column import Column, ColumnSettings
 from forkstream.sinks.item import Cell, KeyType
@@ -90,6 +90,9 @@ class DynamoDBSink(EventSink[DynamoDBConfig]):
     async def check(self) -> None:
         """See that the table is there, in use and has the configured key; the right to write cannot be seen."""
         await self._table.check()
+
+    def permissions(self) -> Iterable[Permission]:
+        return self._table.permissions()
 
     def billed(self, load: Load) -> Mapping[str, float]:
         """A write unit for each KB of a row, which is taken to be as long as its event, on demand and without indexes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Annotated, Self
 
@@ -11,7 +11,7 @@ from msgspec.json import encode
 
 from forkstream.errors import DeliveryError, UnavailableError
 from forkstream.event import Event, Failure
-from forkstream.ports import BatchDefaults, Context, EventSink
+from forkstream.ports import BatchDefaults, Context, EventSink, Permission
 from forkstream.settings import Size
 from forkstream.sinks.opensearch_answer import WANTED, Result, read_results, refusal
 from forkstream.sinks.opensearch_client import OpenSearchClient, OpenSearchConnection
@@ -77,6 +77,9 @@ class OpenSearchSink(EventSink[OpenSearchConfig]):
                 write.settle(request, results)
         self._blocked_index = write.blocked_index
         return write.failures()
+
+    def permissions(self) -> Iterable[Permission]:
+        return self._client.permissions()
 
     async def check(self) -> None:
         """Ask for an update of a document that does not exist: refused like a write would be, and it leaves nothing."""

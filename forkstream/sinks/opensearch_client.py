@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from base64 import b64encode
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -13,10 +15,15 @@ from opensearchpy import AsyncOpenSearch
 from opensearchpy.serializer import JSONSerializer
 
 from forkstream.errors import UnavailableError
+from forkstream.ports import Permission
 from forkstream.settings import AwsSettings, Duration, Secret, Settings
 from forkstream.sinks.opensearch_answer import Answer
 from forkstream.sinks.opensearch_node import OpenSearchNode, RefusedError
 from forkstream.sinks.opensearch_signer import OpenSearchSigner
+
+_ACTIONS = {"es": ("es:ESHttpHead", "es:ESHttpPost"), "aoss": ("aoss:APIAccessAll",)}
+_DOMAIN = re.compile(r"(?:search|vpc)-(?P<name>.+)-[a-z0-9]{26}\.(?P<region>[a-z0-9-]+)\.es\.amazonaws\.com(?:\.cn)?")
+_COLLECTION = re.compile(r"(?P<name>[a-z0-9]+)\.(?P<region>[a-z0-9-]+)\.aoss\.amazonaws\.com(?:\.cn)?")
 
 
 class BasicAuth(Settings):
@@ -62,8 +69,17 @@ class OpenSearchClient:
             raise ValueError("basic and sigv4 exclude each other")
         self._settings = settings
         self._nodes = [_node(address) for address in addresses]
-        self._signer = OpenSearchSigner(settings.sigv4, settings.aws.over(aws)) if settings.sigv4 else None
+        self._aws = settings.aws.over(aws)
+        self._signer = OpenSearchSigner(settings.sigv4, self._aws) if settings.sigv4 else None
         self._client: AsyncOpenSearch | None = None
+
+    def permissions(self) -> Iterable[Permission]:
+        """What signed requests have to be allowed; what a domain's own security allows is another thing."""
+        service = self._settings.sigv4
+        if service is None:
+            return
+        for node in self._nodes:
+            yield Permission(actions=_ACTIONS[service], resource=_arn(service, node["host"]), aws=self._aws)
 
     async def __aenter__(self) -> Self:
         settings = self._settings
@@ -149,6 +165,14 @@ def _node(address: str) -> dict[str, Any]:
         "use_ssl": secure,
         "url_prefix": parts.path.rstrip("/"),
     }
+
+
+def _arn(service: Literal["es", "aoss"], host: str) -> str:
+    """Name what AWS's own addresses tell of a domain or collection; behind a name of one's own it can be any."""
+    found = (_DOMAIN if service == "es" else _COLLECTION).fullmatch(host)
+    name, region = (found["name"], found["region"]) if found else ("*", "{region}")
+    path = f"domain/{name}/*" if service == "es" else f"collection/{name}"
+    return f"arn:{{partition}}:{service}:{region}:{{account}}:{path}"
 
 
 def _authorization(basic: BasicAuth) -> dict[str, str]:

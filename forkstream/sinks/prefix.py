@@ -76,6 +76,13 @@ class Prefix:
             return self._render(tick)
         return self._render(tick, *[_spelled(field(event)) for field in self._fields])
 
+    @property
+    def fixed(self) -> str:
+        """Up to its last slash, the part that every rendered prefix begins with."""
+        known = re.match(r"(?:[^%]|%%)*", self._texts[0])
+        assert known  # noqa: S101  # it matches nothing at all too
+        return known[0].replace("%%", "%").rpartition("/")[0] + "/" if "/" in known[0] else ""
+
     def _render_uncached(self, tick: int, *values: str) -> str:
         at = datetime.fromtimestamp(tick * (self._tick or 0), UTC)
         parts = [_at_time(self._texts[0], at)]

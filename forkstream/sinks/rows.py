@@ -12,6 +12,7 @@ from forkstream.aws.errors import translating
 from forkstream.aws.session import AwsSession
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
 from forkstream.event import Event, Failure, FailureKind
+from forkstream.ports import Permission
 from forkstream.settings import AwsSettings
 from forkstream.sinks.each import each
 from forkstream.sinks.item import Cell, KeyType, Row, identity
@@ -58,6 +59,17 @@ class TableWriter:
 
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
+
+    def permissions(self) -> Iterable[Permission]:
+        """What a sink that has this writer needs to be allowed."""
+        put = "dynamodb:PutItem" if self.version is not None else "dynamodb:BatchWriteItem"
+        arn = (
+            self.table
+            if self.table.startswith("arn:")
+            else f"arn:{{partition}}:dynamodb:{{region}}:{{account}}:table/{self.table}"
+        )
+        yield Permission(actions=(put, "dynamodb:DescribeTable"), resource=arn, aws=self._aws)
+        yield Permission(actions=("kms:Decrypt",), key_of="dynamodb", aws=self._aws)
 
     async def check(self) -> None:
         """See that the table is there, in use and has this key; raises :class:`UnavailableError` otherwise.

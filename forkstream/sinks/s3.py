@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -12,10 +12,11 @@ from aiobotocore.config import AioConfig
 from msgspec import Meta
 
 from forkstream.aws.errors import translating
+from forkstream.aws.key_permission import key_permission
 from forkstream.aws.session import AwsSession
 from forkstream.errors import DeliveryError, PermanentError, TransientError
 from forkstream.event import Event
-from forkstream.ports import BatchDefaults, Context, Load, ObjectSink, Payload
+from forkstream.ports import BatchDefaults, Context, Load, ObjectSink, Payload, Permission
 from forkstream.settings import AwsSettings, Settings, Size
 from forkstream.sinks.crc32 import crc32
 from forkstream.sinks.multipart import MultipartUpload
@@ -96,6 +97,18 @@ class S3Sink(ObjectSink[S3Config]):
         size = load.events * load.event_bytes / load.batches if load.batches else 0.0
         parts = -(-size // self.config.part_size) + 2 if size >= self.config.multipart_threshold else 1
         return {"s3_put": load.batches * parts}
+
+    def permissions(self) -> Iterable[Permission]:
+        aws = self.config.aws.over(self.context.aws)
+        bucket = self.config.bucket
+        at = f"{bucket}/object" if bucket.startswith("arn:") else f"arn:{{partition}}:s3:::{bucket}"
+        writing = ("s3:PutObject", "s3:AbortMultipartUpload")
+        yield Permission(actions=writing, resource=f"{at}/{self._prefix.fixed}*", aws=aws)
+        encrypting = ("kms:GenerateDataKey", "kms:Decrypt")  # the second for objects in parts
+        if isinstance(self.config.sse, SseKms):
+            yield key_permission(encrypting, self.config.sse.kms_key, aws, key_of="s3")
+        elif self.config.sse is None:
+            yield Permission(actions=encrypting, key_of="s3", aws=aws)
 
     def partition(self, event: Event) -> str:
         """Render the prefix for this event."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from hashlib import sha256
 from types import TracebackType
@@ -17,7 +17,7 @@ from forkstream.aws.queue import OutgoingMessage
 from forkstream.aws.topic import MAX_BYTES, MAX_ENTRIES, TopicAddress, TopicClient
 from forkstream.errors import PermanentError
 from forkstream.event import Event, Failure
-from forkstream.ports import BatchDefaults, Context, EventSink, Load
+from forkstream.ports import BatchDefaults, Context, EventSink, Load, Permission
 from forkstream.settings import AwsSettings, Settings
 from forkstream.sinks.message_batches import MessageBatches
 
@@ -83,6 +83,11 @@ class SnsSink(EventSink[SnsSinkConfig]):
     async def check(self) -> None:
         async with self.connect() as topic:  # of its own: a halted fork asks before it has opened
             await topic.check()
+
+    def permissions(self) -> Iterable[Permission]:
+        publishing = ("sns:Publish", "sns:GetTopicAttributes")
+        yield Permission(actions=publishing, resource=self._address.arn, aws=self._aws)
+        yield Permission(actions=("kms:GenerateDataKey", "kms:Decrypt"), key_of="sns", aws=self._aws)
 
     def billed(self, load: Load) -> Mapping[str, float]:
         """Requests of ten messages or fewer; deliveries to queues are free."""

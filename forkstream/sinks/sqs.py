@@ -22,7 +22,7 @@ from forkstream.aws.queue import MAX_ENTRIES, OutgoingMessage, QueueClient
 from forkstream.aws.queue_address import QueueAddress
 from forkstream.errors import DeliveryError, PermanentError, UnavailableError
 from forkstream.event import Event, Failure
-from forkstream.ports import BatchDefaults, Context, EventSink, Load
+from forkstream.ports import BatchDefaults, Context, EventSink, Load, Permission
 from forkstream.settings import AwsSettings, Settings
 
 _CALLS_AT_ONCE = 16
@@ -90,6 +90,12 @@ class SqsSink(EventSink[SqsSinkConfig]):
     def billed(self, load: Load) -> Mapping[str, float]:
         """Requests of ten messages or fewer."""
         return {"sqs_fifo_request" if self.ordered else "sqs_request": max(billed_requests(load), load.batches)}
+
+    def permissions(self) -> Iterable[Permission]:
+        found = () if self._address.url else ("sqs:GetQueueUrl",)
+        sending = ("sqs:SendMessage", "sqs:GetQueueAttributes", *found)
+        yield Permission(actions=sending, resource=self._address.arn, aws=self._aws)
+        yield Permission(actions=("kms:GenerateDataKey", "kms:Decrypt"), key_of="sqs", aws=self._aws)
 
     async def check(self) -> None:
         async with self.connect() as queue:  # of its own: a halted fork asks before it has opened

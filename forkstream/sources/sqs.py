@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Annotated, Literal, Self, cast
@@ -23,7 +23,7 @@ from forkstream.aws.queue_address import QueueAddress
 from forkstream.aws.subscriptions import Subscriptions
 from forkstream.errors import DeliveryError, PermanentError
 from forkstream.event import Event
-from forkstream.ports import Backlog, Context, Load, Receipt, Refusal, Source
+from forkstream.ports import Backlog, Context, Load, Permission, Receipt, Refusal, Source
 from forkstream.settings import AwsSettings, Settings
 
 _CALLS_AT_ONCE = 16
@@ -122,6 +122,18 @@ class SqsSource(Source[SqsSourceConfig]):
         deletes = max(full, min(load.events, 20 * load.workers))
         larger = billed_requests(load) - full  # receives that are billed as several
         return {"sqs_fifo_request" if self.ordered else "sqs_request": receives + larger + deletes}
+
+    def permissions(self) -> Iterable[Permission]:
+        asked = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
+        found = () if self._address.url else ("sqs:GetQueueUrl",)
+        yield Permission(actions=asked + found, resource=self._address.arn, aws=self._aws)
+        yield Permission(actions=("kms:Decrypt",), key_of="sqs", aws=self._aws)
+        if self.config.envelope == "auto":
+            yield Permission(
+                actions=("sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"),
+                resource="arn:{partition}:sns:{region}:{account}:*",  # whichever topics the queue's policy names
+                aws=self._aws,
+            )
 
     async def backlog(self) -> Backlog:
         ready, in_flight = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,9 @@ from msgspec import Meta
 from forkstream.aws.data_keys import FORK_ENTRY, KEY_ENTRY, DataKey, DataKeys
 from forkstream.aws.encrypted_message import SUFFIX, encrypt
 from forkstream.aws.key_file import KeyFile
-from forkstream.aws.kms_keys import KmsKeys
-from forkstream.ports import Context, Load, ObjectInfo, ObjectStage, Payload
+from forkstream.aws.key_permission import key_permission
+from forkstream.aws.kms_keys import KmsKeys, is_alias
+from forkstream.ports import Context, Load, ObjectInfo, ObjectStage, Payload, Permission
 from forkstream.settings import AwsSettings, Settings
 from forkstream.stages.data_key_cache import DataKeyCache, DataKeyCacheSettings
 
@@ -78,6 +79,13 @@ class Encrypt(ObjectStage[EncryptConfig]):
             return {"kms_request": load.batches}
         data = load.events * load.event_bytes / cache.bytes
         return {"kms_request": min(load.batches, max(load.batches / cache.messages, data, load.workers / cache.age))}
+
+    def permissions(self) -> Iterable[Permission]:
+        key = self.config.kms_key
+        if key is not None:
+            resolving = ("kms:DescribeKey",) if is_alias(key) else ()
+            aws = self.config.aws.over(self.context.aws)
+            yield key_permission(("kms:GenerateDataKey", *resolving), key, aws)
 
     @property
     def suffix(self) -> str:

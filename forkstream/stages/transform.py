@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -17,7 +17,7 @@ from forkstream.aws.lambda_function import MAX_PAYLOAD, MAX_SECONDS, LambdaFunct
 from forkstream.aws.lambda_handler import LambdaHandler
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
 from forkstream.event import Event, Failure, FailureKind
-from forkstream.ports import AsyncStage, Context, Load
+from forkstream.ports import AsyncStage, Context, Load, Permission
 from forkstream.settings import AwsSettings, Duration, Settings
 from forkstream.stages.bounded_threads import BoundedThreads
 from forkstream.stages.transformation import Outcome, Transformation, chunks, decode_response, encode_request
@@ -80,6 +80,14 @@ class Transform(AsyncStage[TransformConfig]):
     def billed(self, load: Load) -> Mapping[str, float]:
         """A call of Lambda for each 10 events, since a receive is transformed as it came; its duration is not known here."""
         return {} if self.config.lambda_ is None else {"lambda_request": load.events / 10}
+
+    def permissions(self) -> Iterable[Permission]:
+        if self.config.lambda_ is not None:
+            name = self.config.lambda_
+            arn = (
+                name if name.startswith("arn:") else f"arn:{{partition}}:lambda:{{region}}:{{account}}:function:{name}"
+            )
+            yield Permission(actions=("lambda:InvokeFunction",), resource=arn, aws=self._aws)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin": GROUND | {"config", "status"},
     "assembly": GROUND | OBJECTS | {"config", "flow"},
     "service": GROUND | {"control", "flow", "status", "telemetry"},
+    "iam": GROUND,
     "costs": GROUND | {"assembly", "config"},
     "dlq": GROUND | OBJECTS | {"aws", "config", "flow", "reading", "sinks", "sources", "stages"},
     # what an author tests with: settings are read as a start reads them, the source in memory and the embedded AWS are lent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Annotated, Self
@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from forkstream.errors import UndecodableError
 from forkstream.event import Event, Failure
-from forkstream.ports import Context, EventSink, Load
+from forkstream.ports import Context, EventSink, Load, Permission
 from forkstream.settings import AwsSettings, Settings
 from forkstream.sinks.rows import KeyType, Row, TableWriter
 from forkstream_checkout.order import Order
@@ -63,6 +63,10 @@ class CheckoutTable(EventSink[CheckoutTableConfig]):
     async def check(self) -> None:
         """See that the table is there and has the right key."""
         await self._right.check()
+
+    def permissions(self) -> Iterable[Permission]:
+        yield from self._right.permissions()
+        yield from self._corrupted.permissions()
 
     def billed(self, load: Load) -> Mapping[str, float]:
         """A write unit an order: a row is far below 1 KB."""
