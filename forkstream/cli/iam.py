@@ -17,8 +17,11 @@ from forkstream.errors import CommandError
 from forkstream.iam import MAX_CHARACTERS, Place, grants, policy
 from forkstream.ports import Permission
 from forkstream.registry import Registry
+from forkstream.settings import AwsSettings
 
-_KEY = re.compile(r"(?P<service>sqs|sns|s3|dynamodb|ssm)=(?P<arn>arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/.+)")
+_KEY = re.compile(
+    r"(?P<service>sqs|sns|s3|dynamodb|ssm|secretsmanager)=(?P<arn>arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/.+)"
+)
 
 
 def iam(  # a command's options
@@ -37,7 +40,7 @@ def iam(  # a command's options
         list[str] | None,
         typer.Option(
             metavar="SERVICE=ARN",
-            help="A customer's KMS key that encrypts what lies at sqs, sns, s3, dynamodb or ssm; repeatable.",
+            help="A customer's KMS key that encrypts what lies at sqs, sns, s3, dynamodb, ssm or secretsmanager; repeatable.",
         ),
     ] = None,
     role: Annotated[
@@ -45,7 +48,9 @@ def iam(  # a command's options
         typer.Option(metavar="ARN", help="The policy of a role that the config assumes, not of the service itself."),
     ] = None,
 ) -> None:
-    """Print the IAM policy that the service needs and no more, from what each plugin says it does. Nobody is asked anything.
+    """Print the IAM policy that the service needs and no more, from what each plugin says it does.
+
+    Nobody is asked anything, but for what ${ssm:…} and ${secretsmanager:…} of the config stand for.
 
     Redriving dead letters and writing the desired state from a command need the rights of whoever runs the command. The
     service writes the desired state itself only if `admin.token` lets others than its own machine ask it to.
@@ -82,14 +87,16 @@ def iam(  # a command's options
 def needs(loaded: Config) -> Iterator[Permission]:
     """Gather what the config's plugins need, and what the service needs to read its config and to be steered."""
     yield from _to_be_read(loaded.document)
+    for reference in sorted(loaded.references):
+        yield from _to_be_fetched(reference, loaded.file.aws)
     for plan in loaded.plans:
         for _, plugin in plan.steps:
             yield from plugin.permissions()
     control = loaded.file.control or ""
     if control.startswith("ssm:"):
         changing = ("ssm:PutParameter",) if loaded.file.admin.token else ()
-        arn = f"arn:{{partition}}:ssm:{{region}}:{{account}}:parameter{control.removeprefix('ssm:')}"
-        yield Permission(actions=("ssm:GetParameter", *changing), resource=arn, aws=loaded.file.aws)
+        resource = _parameter(control.removeprefix("ssm:"))
+        yield Permission(actions=("ssm:GetParameter", *changing), resource=resource, aws=loaded.file.aws)
         writing = ("kms:Encrypt",) if changing else ()
         yield Permission(actions=("kms:Decrypt", *writing), key_of="ssm", aws=loaded.file.aws)
 
@@ -100,9 +107,28 @@ def _to_be_read(document: str) -> Iterator[Permission]:
         yield Permission(actions=("s3:GetObject",), resource=arn)
         yield Permission(actions=("kms:Decrypt",), key_of="s3")
     if document.startswith("ssm:"):
-        arn = f"arn:{{partition}}:ssm:{{region}}:{{account}}:parameter{document.removeprefix('ssm:')}"
-        yield Permission(actions=("ssm:GetParameter",), resource=arn)
-        yield Permission(actions=("kms:Decrypt",), key_of="ssm")
+        yield from _to_be_fetched(document, AwsSettings())
+
+
+def _to_be_fetched(reference: str, aws: AwsSettings) -> Iterator[Permission]:
+    kind, _, name = reference.partition(":")
+    name = name.partition("#")[0]
+    if kind == "ssm":
+        yield Permission(actions=("ssm:GetParameter",), resource=_parameter(name), aws=aws)
+        yield Permission(actions=("kms:Decrypt",), key_of="ssm", aws=aws)
+    if kind == "secretsmanager":  # a secret's ARN ends in six characters that its name does not tell
+        arn = f"arn:{{partition}}:secretsmanager:{{region}}:{{account}}:secret:{name}-??????"
+        resource = name if name.startswith("arn:") else arn
+        yield Permission(actions=("secretsmanager:GetSecretValue",), resource=resource, aws=aws)
+        yield Permission(actions=("kms:Decrypt",), key_of="secretsmanager", aws=aws)
+
+
+def _parameter(name: str) -> str:
+    return (
+        name
+        if name.startswith("arn:")
+        else f"arn:{{partition}}:ssm:{{region}}:{{account}}:parameter/{name.lstrip('/')}"
+    )
 
 
 def _keys(texts: list[str] | tuple[()]) -> dict[str, tuple[str, ...]]:

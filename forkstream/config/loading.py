@@ -34,6 +34,8 @@ class Config(msgspec.Struct, frozen=True, eq=False):
     """Where each value came from that is no default, by its path: ``forks.storage-backup.batch.max_age``."""
     secrets: frozenset[str]
     """What must not be shown anywhere."""
+    references: frozenset[str]
+    """What is fetched at each start: ``ssm:/orders/token``, ``secretsmanager:orders#token``, ``file:/run/secrets/x``."""
 
     def place_of(self, path: str) -> Place:
         """Find where a setting stands, or what it would stand in."""
@@ -72,7 +74,13 @@ def load_config(
         root, overrides = _narrowed(root, overrides, forks, problems)
         if ask:
             lookup = Lookup.of(root, root, overrides, environ)
-    reader = Reader(registry or Registry.installed(), environ, problems, lookup)
+    references: set[str] = set()
+
+    def looked_up(reference: str) -> str:
+        references.add(reference)
+        return lookup(reference)
+
+    reader = Reader(registry or Registry.installed(), environ, problems, looked_up)
     file = reader.read(Hint(ConfigFile), Spot("", root, overrides, Place(document.name)))
     drafts = [Draft(name, reader) for name in _fork_names(root)]
     for draft in drafts:
@@ -81,7 +89,7 @@ def load_config(
     if len(problems) or not isinstance(file, ConfigFile):
         raise InvalidConfigError(problems.sorted())
     plans = [draft.plan(file.forks[draft.name]) for draft in drafts]
-    return Config(document.name, file, plans, reader.origins, frozenset(problems.secrets))
+    return Config(document.name, file, plans, reader.origins, frozenset(problems.secrets), frozenset(references))
 
 
 def _its_name(reference: str) -> str:

@@ -151,6 +151,25 @@ def test_a_bucket_whose_settings_name_a_key_needs_no_option(capsys: pytest.Captu
     assert {grant for grant in granted if grant[1] == KEY} == both
 
 
+def test_what_a_start_reads_has_to_be_readable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = {"ssm:/orders/bucket": "b", "secretsmanager:orders#token": "t"}
+    monkeypatch.setattr(
+        "forkstream.config.lookup.fetch_secrets", lambda wanted, _: {one: secrets[one] for one in wanted}
+    )
+    config = fork(
+        sink="{s3: {bucket: '${ssm:/orders/bucket}'}}", more="admin: {token: '${secretsmanager:orders#token}'}"
+    )
+    granted = told(capsys, config, "--key", f"secretsmanager={KEY}")
+    assert ("ssm:GetParameter", f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/orders/bucket", "{}") in granted
+    secret = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:orders-??????"
+    assert ("secretsmanager:GetSecretValue", secret, "{}") in granted
+    via = '{"StringEquals": {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}}'
+    assert ("kms:Decrypt", KEY, via) in granted
+    assert actions(granted, "arn:aws:s3:::b/*") == {"s3:PutObject", "s3:AbortMultipartUpload"}
+
+
 def test_what_acts_as_another_role_is_that_roles_affair(capsys: pytest.CaptureFixture[str]) -> None:
     role = "arn:aws:iam::210987654321:role/writer"
     config = fork("{sqs: {queue: orders, envelope: raw}}", f"{{s3: {{bucket: b, aws: {{role_arn: '{role}'}}}}}}")
