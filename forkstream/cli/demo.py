@@ -25,7 +25,11 @@ def demo(
     rate: Annotated[str, typer.Option(help="How fast orders are posted: 100/s, 600/m.")] = "100/s",
     kill: Annotated[
         bool,
-        typer.Option("--kill", help="Also SIGKILL the service again and again under load, and count what is lost."),
+        typer.Option(
+            "--kill",
+            help="Also SIGKILL the service again and again while 500 orders, or --orders if that is more, are posted; "
+            "and count what is lost.",
+        ),
     ] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave it running until Ctrl-C, and say how to reach each part.")
@@ -39,6 +43,7 @@ def demo(
 
     It starts an embedded AWS on loopback, deploys deploy/application.yaml on it, runs deploy/ecommerce.yaml, posts
     orders through the API and counts them at their destinations. Exits with 1 if a check fails. Nothing stays behind.
+    With --json what came of it is the one document on standard output, and progress goes to standard error.
 
     [bold]Examples[/]
 
@@ -68,7 +73,7 @@ def demo(
         if json:
             print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode(), flush=True)
 
-    script = Script(orders=orders, rate=a_second, kill=kill, keep=keep, opensearch=opensearch, silent=json)
+    script = Script(orders=orders, rate=a_second, kill=kill, keep=keep, opensearch=opensearch, aside=json)
     try:
         report = play(script, tell)
     except Interrupted as interrupted:

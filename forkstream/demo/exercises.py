@@ -94,12 +94,18 @@ class Exercises:
             ids = walk.post(orders)
             walk.reaches("the bug corrupts their rows", lambda: self._corrupted(ids), len(ids))
             held = self._all + self._refused
+            dead = self._dead()
             walk.reaches("the replay queue holds every order so far", lambda: self._at.waiting("replay"), held)
             walk.command("switch", BUG_SWITCH, "off")
             walk.wait("the service follows the switch", lambda: self._bug() is False)
             walk.command("resume", "replay")
             walk.reaches("their rows become right", lambda: self._right_rows(ids), len(ids))
             walk.reaches("the replay queue drains", lambda: held - self._at.waiting("replay"), held)
+            walk.reaches(
+                "an order refused before comes again as it was: refused again, a second dead letter of it",
+                lambda: self._dead() - dead,
+                self._refused,
+            )
             changed = sum(row != before[order] for order, row in self._at.rows().items() if order in before)
             walk.check("no other row has changed", f"{changed} have", ok=not changed)
             walk.command("pause", "replay")
@@ -181,6 +187,10 @@ class Exercises:
 
     def _fork(self, name: str) -> ForkStatus | None:
         return self._walk.service.fork(name)
+
+    def _dead(self) -> int:
+        fork = self._fork("checkout")
+        return fork.dead if fork else 0
 
     def _bug(self) -> bool | None:
         status = self._walk.service.status()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -19,15 +18,19 @@ from forkstream.demo.destinations import Destinations
 from forkstream.demo.embedded_aws import EmbeddedAws, embedded_aws
 from forkstream.demo.environment import secluded
 from forkstream.demo.exercises import Exercises
-from forkstream.demo.interruptible import hold_signals, interruptible
+from forkstream.demo.interruptible import Interrupted, hold_signals, interruptible
 from forkstream.demo.reach import reach
 from forkstream.demo.report import Report
+from forkstream.demo.scratch import scratch
 from forkstream.demo.search import Search
 from forkstream.demo.service_process import ServiceProcess
 from forkstream.demo.view import View
 from forkstream.demo.walk import Walk
 from forkstream.errors import CommandError
 from forkstream.status import ServiceStatus
+
+KILL_ORDERS = 500
+"""Orders that are posted at least while the service is killed again and again: with fewer, little is under way."""
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +41,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     kill: bool = False
     keep: bool = False
     opensearch: str | None = None
-    silent: bool = False
+    aside: bool = False
+    """Whether what people read goes to standard error, since standard output is for a machine."""
 
 
 def play(script: Script, tell: Callable[[Report], None]) -> Report:
@@ -91,8 +95,10 @@ def _walk(script: Script, stage: Stage, started: float) -> float:
     exercises.dead_letter()
     exercises.replay(max(10, script.orders // 10))
     if script.kill:
-        exercises.kill(max(script.orders, 500))
+        exercises.kill(max(script.orders, KILL_ORDERS))
     if not script.keep:
+        if script.kill:
+            stage.walk.view.say("The forks as they count since the service was last started:")
         stage.walk.view.show_forks()
         exercises.stop()
     return first
@@ -102,13 +108,11 @@ def _walk(script: Script, stage: Stage, started: float) -> float:
 def _set_up(script: Script) -> Iterator[Stage]:
     before = dict(os.environ)
     with ExitStack() as stack:
-        directory = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="forkstream-demo-", ignore_cleanup_errors=True))
-        )
+        directory = stack.enter_context(scratch())
         stack.enter_context(_environment(directory))
         opening = _search(script.opensearch, directory)
-        view = stack.enter_context(View(silent=script.silent))
-        with interruptible():
+        view = stack.enter_context(View(aside=script.aside))
+        with _ending(view), interruptible():
             view.title("Setting the stage")
             search = stack.enter_context(opening)
             with view.step("an embedded AWS on loopback (ministack)"):
@@ -125,6 +129,17 @@ def _set_up(script: Script) -> Iterator[Stage]:
             view.watch(lambda: _status(service, destinations))
             stack.callback(view.stop)  # before what it watches
             yield Stage(walk, Exercises(walk, destinations), reach(directory, before, service, application, search))
+
+
+@contextmanager
+def _ending(view: View) -> Iterator[None]:
+    """Say at once that a signal was heard: to end everything takes some seconds."""
+    try:
+        yield
+    except Interrupted:
+        view.stop()
+        view.line("ending: the service, the embedded AWS and their files")
+        raise
 
 
 def _status(service: ServiceProcess, destinations: Destinations) -> ServiceStatus | None:
@@ -182,6 +197,7 @@ def _stay(stage: Stage) -> None:
     try:
         while stage.walk.service.running:
             time.sleep(1)
-    except KeyboardInterrupt:
-        return
+    except Interrupted:
+        with _ending(stage.walk.view):
+            raise
     raise CommandError(f"the service has ended:\n{stage.walk.service.log_tail()}")

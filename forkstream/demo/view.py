@@ -34,10 +34,13 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View:
-    """Prints steps and checks as lines; on a terminal the forks and progress bars stand live below them."""
+    """Prints steps and checks as lines; on a terminal the forks and progress bars stand live below them.
 
-    def __init__(self, *, silent: bool = False) -> None:
-        self._console = Console(quiet=silent, highlight=False)
+    ``aside`` prints to standard error: standard output is somebody else's.
+    """
+
+    def __init__(self, *, aside: bool = False) -> None:
+        self._console = Console(stderr=aside, highlight=False)
         self._status: Callable[[], ServiceStatus | None] = lambda: None
         self._last: ServiceStatus | None = None
         self._asked_at = 0.0
@@ -49,7 +52,7 @@ class View:
             console=self._console,
         )
         self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True)
-        self._is_live = self._console.is_terminal and not silent
+        self._is_live = self._console.is_terminal
 
     def __enter__(self) -> Self:
         if self._is_live:

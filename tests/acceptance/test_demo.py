@@ -15,6 +15,8 @@ from tests.acceptance.demo_process import LIMIT, demo
 
 pytestmark = pytest.mark.timeout(400)
 
+PATH = "/usr/local/bin:/usr/bin:/bin"
+"""What the demo and its user have alike: tools that are not there are not in the commands either."""
 CHECKS = {
     "The first order": ["it is a row of CheckoutTable"],
     "1 checkout": ["every order is a row, its amount exact"],
@@ -35,6 +37,7 @@ CHECKS = {
         "the replay queue holds every order so far",
         "their rows become right",
         "the replay queue drains",
+        "an order refused before comes again as it was: refused again, a second dead letter of it",
         "no other row has changed",
         "paused, it buffers again",
     ],
@@ -53,6 +56,8 @@ def test_it_walks_the_exercises_loses_nothing_when_killed_and_prints_one_json_do
         assert running.process.wait(300) == 0, running.err
         assert running.nothing_left(), running.left()
         report = json.loads(running.out)  # refuses a second document
+        assert "1 checkout: 20 orders" in running.err
+        assert "count since the service was last started" in running.err
     found: dict[str, list[str]] = {}
     for check in report["checks"]:
         assert check["ok"], check
@@ -64,7 +69,10 @@ def test_it_walks_the_exercises_loses_nothing_when_killed_and_prints_one_json_do
     assert lost == ["none"] * 3
 
 
-def test_what_it_keeps_can_be_reached_by_the_commands_that_it_prints(tmp_path: Path) -> None:
+def test_what_it_keeps_can_be_reached_by_the_commands_that_it_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", PATH)
     with demo(tmp_path, "--orders", "10", "--keep") as running:
         # the exercises, too, show that command
         running.until("forkstream resume replay\n", after="It runs on until Ctrl-C:")
@@ -76,7 +84,7 @@ def test_what_it_keeps_can_be_reached_by_the_commands_that_it_prints(tmp_path: P
             environment = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
             done = subprocess.run(
                 ["/bin/sh", "-c", command],
-                env=environment | {"PATH": "/usr/local/bin:/usr/bin:/bin"},
+                env=environment | {"PATH": PATH},
                 capture_output=True,
                 text=True,
                 timeout=LIMIT,
@@ -85,12 +93,16 @@ def test_what_it_keeps_can_be_reached_by_the_commands_that_it_prints(tmp_path: P
             assert done.returncode == 0, done
             return done.stdout
 
+        assert '"order": 1' in give(printed["order"])
+        assert "CustomerId" in give(printed["table"])
+        assert ".ndjson.zst.encrypted" in give(printed["bucket"])
+        assert '"replay"' in give(printed["forks"])
         assert "usd" in give(printed["search"])
         assert "every task follows it" in give(printed["commands"])
         assert "every task follows it" in give(printed["commands"].replace("resume", "pause"))
         assert "no dead letters" in give(printed["commands"].replace("resume replay", "dlq list --fork replay"))
         address = give(printed["commands"].replace("forkstream resume replay", 'echo "$AWS_ENDPOINT_URL"')).strip()
-        assert printed["forks"].endswith("/forks")
+        assert "/forks" in printed["forks"]
         assert address in printed["order"]
         assert Path(printed["log"].removeprefix("tail -f ")).stat().st_size
         assert running.end(signal.SIGINT) == 0
@@ -118,3 +130,4 @@ def test_told_to_end_it_leaves_nothing_behind(phase: str, number: signal.Signals
         assert code == (-number if number is signal.SIGKILL else 128 + number)
         assert running.nothing_left(), running.left()
         assert not running.err
+        assert ("\nending: " in running.out) is (number is not signal.SIGKILL)

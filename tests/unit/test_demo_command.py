@@ -48,7 +48,7 @@ def test_a_check_that_failed_is_exit_1(scripts: list[Script], capsys: pytest.Cap
 
 def test_json_is_one_document(scripts: list[Script], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("demo", "--json", "--orders", "7", "--rate", "30/m", "--kill") == 1
-    assert scripts == [Script(orders=7, rate=0.5, kill=True, silent=True)]
+    assert scripts == [Script(orders=7, rate=0.5, kill=True, aside=True)]
     document = json.loads(capsys.readouterr().out)
     assert [document["ok"], document["first_order_seconds"], document["checks"][1]["found"]] == [False, 4.5, "2 of 3"]
 

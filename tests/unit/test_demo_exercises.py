@@ -148,7 +148,7 @@ def test_an_exercise_that_cannot_go_on_is_a_check_that_failed_and_the_next_begin
 
 
 def test_a_check_that_failed_shows_what_the_service_said(capsys: pytest.CaptureFixture[str]) -> None:
-    _, walk, _ = set_up(silent=False)
+    _, walk, _ = set_up()
     with walk.part("1 checkout: something"):
         walk.check("it is there", "it is not", ok=False)
     assert capsys.readouterr().out.splitlines() == [
@@ -159,7 +159,7 @@ def test_a_check_that_failed_shows_what_the_service_said(capsys: pytest.CaptureF
     ]
 
 
-def set_up(*, silent: bool = True) -> tuple[Shop, Walk, Exercises]:
+def set_up() -> tuple[Shop, Walk, Exercises]:
     shop = Shop()
-    walk = Walk(cast("ServiceProcess", shop), cast("Buyers", shop), View(silent=silent))
+    walk = Walk(cast("ServiceProcess", shop), cast("Buyers", shop), View())
     return shop, walk, Exercises(walk, cast("Destinations", shop))

@@ -43,10 +43,11 @@ def test_what_is_no_terminal_gets_plain_lines(capsys: pytest.CaptureFixture[str]
     ]
 
 
-def test_what_is_silent_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with View(silent=True) as view:
+def test_what_is_said_aside_leaves_standard_output_to_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with View(aside=True) as view:
         view.title("1 checkout")
         view.say("something")
         view.line("something else")
-        view.show_forks()
-    assert capsys.readouterr().out == ""
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == ["", "1 checkout", "  something", "something else"]
