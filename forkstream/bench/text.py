@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from forkstream.bench.comparison import Change
 from forkstream.bench.figures import Measurement, Report
+from forkstream.bench.judgement import best_of, warnings
 
 STEADY_SECONDS = 30.0
 """How long a run has to be before growth of its memory means anything."""
-BUSY = 0.9
-"""The share of a core from which a process counts as being at its limit."""
 
 
-def show(report: Report, console: Console) -> None:
-    """Print a report: a table of all measurements, then what stands behind each."""
+def show(report: Report, console: Console, changes: Sequence[Change] = (), doubts: Sequence[str] = ()) -> None:
+    """Print a report: a table of all measurements, what changed since an earlier one, then what stands behind each."""
     console.print()
     console.print(_table(report))
+    if changes:
+        console.print()
+        console.print(_compared(changes))
+    for doubt in doubts:
+        console.print(Text(f"! {doubt}", style="yellow"), soft_wrap=True)
     for found in report.measurements:
         for part in _details(found, report):
             console.print(part, soft_wrap=True)
     console.print(Text(f"\n{report.machine.told}", style="dim"), soft_wrap=True)
     versions = ", ".join(f"{name} {version}" for name, version in report.machine.versions.items() if name != "python")
     console.print(Text(f"{versions}; {report.conditions.cores}", style="dim"), soft_wrap=True)
-
-
-def warnings(found: Measurement) -> Iterator[str]:
-    """What makes the figures of a measurement doubtful, in words."""
-    typical = found.typical
-    if typical.stub_share > BUSY and typical.cpu_share < BUSY * max(1, round(typical.cpu_share)):
-        yield (
-            f"the stub was the limit ({typical.stub_share:.0%} of its core, the consumer {typical.cpu_share:.0%}): "
-            "messages/s are the stub's; CPU a message holds"
-        )
-    if typical.waited_share is not None and typical.waited_share > 0.15:
-        yield (
-            f"others used this core too (ready to run without a core for {typical.waited_share:.0%} of the time): "
-            "messages/s would be higher; CPU a message holds, with some noise"
-        )
-    if len(found.repeats) > 1 and found.spread(lambda one: one.cpu_us) > 0.15:
-        yield f"repeats lie {found.spread(lambda one: one.cpu_us):.0%} apart: measure longer, or on a quieter machine"
-    for repeat in found.repeats:
-        if repeat.left_behind > 0:
-            yield f"{repeat.left_behind:,} messages were still hidden after it had ended"
-        if repeat.left_behind < 0:
-            yield "it did not end when it was asked to, and was killed"
-        if repeat.refused:
-            yield f"{repeat.refused:,} requests asked for what the stub does not know"
-    if typical.repeated:
-        yield f"{typical.repeated:,} messages were received again, since they were not deleted in time"
-    if typical.backlog > typical.settled_per_s:
-        yield f"it did not keep up: {typical.backlog:,} messages waited at the end, and their age is not in the percentiles"
 
 
 def _table(report: Report) -> RenderableType:
@@ -91,13 +68,18 @@ def _table(report: Report) -> RenderableType:
     return table
 
 
-def best_of(report: Report) -> Measurement | None:
-    """The best of a sweep: by p99 in an open loop, else by CPU a message; None where there is no sweep."""
-    if not report.sweep or len(report.measurements) < 2:
-        return None
-    if report.conditions.rate is not None:
-        return min(report.measurements, key=lambda found: found.latency.p99 if found.latency else float("inf"))
-    return min(report.measurements, key=lambda found: found.middle(lambda one: one.cpu_us))
+def _compared(changes: Sequence[Change]) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("compared", no_wrap=True)
+    table.add_column("figure", no_wrap=True)
+    for name in ("before", "now", "change"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("")
+    for change in changes:
+        style = {"good": "green", "bad": "red", "": ""}[change.verdict]
+        figures = f"{change.before:,.1f}", f"{change.after:,.1f}", Text(f"{change.share:+.1%}", style=style)
+        table.add_row(change.name, change.figure, *figures, change.told)
+    return table
 
 
 def _details(found: Measurement, report: Report) -> Iterator[RenderableType]:

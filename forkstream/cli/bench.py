@@ -9,10 +9,14 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
 
 from forkstream.bench.bench import Bench
+from forkstream.bench.comparison import compare as comparison
+from forkstream.bench.comparison import doubts, read_report
 from forkstream.bench.measure import Timing
 from forkstream.bench.order import Order
+from forkstream.bench.page import page
 from forkstream.bench.scenario import DEFAULT, SCENARIOS
 from forkstream.bench.stub.weather import Climate
 from forkstream.bench.text import show
@@ -61,6 +65,16 @@ def bench(
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="A setting: forks.backup.batch.max_age=1s; repeatable."),
     ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(metavar="PATH=VALUES", help="Try each: forks.backup.batch.max_bytes=1MiB,5MiB,16MiB."),
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Say what changed since an earlier report, made by --json.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with plots; it needs nothing else.")
+    ] = None,
     fork: ForkOption = None,
     plugin: PluginOption = None,
     profile: Annotated[bool, typer.Option(help="Also say where the time goes, by a run under a profiler.")] = True,
@@ -79,12 +93,18 @@ def bench(
 
     forkstream bench forkstream.yaml --fork storage-backup --set forks.storage-backup.batch.max_bytes=16MiB
 
-    forkstream bench search --rate 5000/s --latency 20ms
+    forkstream bench search --rate 5000/s --latency 20ms --html report.html
+
+    forkstream bench backup --sweep forks.backup.batch.max_bytes=1MiB,5MiB,16MiB
+
+    forkstream bench --json > before.json; forkstream bench --compare before.json
 
     forkstream bench --external 'python tests/bench/peers/boto3_loop.py'
     """
     if every and subject:
         raise CommandError(f"--all measures every scenario: leave out {subject}, or --all")
+    if sweep and (every or external):
+        raise CommandError("--sweep varies a setting of one scenario or config: leave out --all and --external")
     if external and (every or subject):
         raise CommandError("--external measures a command: leave the scenario out")
     order = Order(
@@ -99,19 +119,40 @@ def bench(
         repeats=repeats,
         events=events,
         settings=tuple(setting or ()),
+        sweep=None if sweep is None else _swept(sweep),
         forks=tuple(fork or ()),
         plugins=tuple(plugin or ()),
         profile=profile,
         command=shlex.join(["forkstream", *sys.argv[1:]]),
     )
+    before = None if compare is None else read_report(compare)  # a wrong file is told of before the minutes are spent
     report = Bench(order, View(silent=json)).run()
+    changes = comparison(before, report) if before else []
+    if html is not None:
+        _write(html, page(report, changes))
     if json:
         print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
     else:
-        from rich.console import Console  # noqa: PLC0415  # JSON needs none
-
         # a pipe has no width of its own
-        show(report, Console(highlight=False, width=None if sys.stdout.isatty() else 120))
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        show(report, console, changes, list(doubts(before, report)) if before else [])
+
+
+def _swept(text: str) -> tuple[str, tuple[str, ...]]:
+    path, equals, values = text.partition("=")
+    found = tuple(value.strip() for value in values.split(",") if value.strip())
+    if not equals or len(found) < 2:
+        raise CommandError(
+            f"--sweep: expected a setting and values such as forks.backup.batch.max_bytes=1MiB,5MiB, found {text!r}"
+        )
+    return path.strip(), found
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise CommandError(f"--html: {path}: {error.strerror}") from None
 
 
 def _read(kind: type[Quantity], option: str, text: str) -> float:
