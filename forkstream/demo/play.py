@@ -133,13 +133,17 @@ def _set_up(script: Script) -> Iterator[Stage]:
 
 @contextmanager
 def _ending(view: View) -> Iterator[None]:
-    """Say at once that a signal was heard: to end everything takes some seconds."""
     try:
         yield
     except Interrupted:
-        view.stop()
-        view.line("ending: the service, the embedded AWS and their files")
+        _say_ending(view)
         raise
+
+
+def _say_ending(view: View) -> None:
+    """Say at once that a signal was heard: to end everything takes some seconds."""
+    view.stop()
+    view.line("ending: the service, the embedded AWS and their files")
 
 
 def _status(service: ServiceProcess, destinations: Destinations) -> ServiceStatus | None:
@@ -198,6 +202,6 @@ def _stay(stage: Stage) -> None:
         while stage.walk.service.running:
             time.sleep(1)
     except Interrupted:
-        with _ending(stage.walk.view):
-            raise
+        _say_ending(stage.walk.view)
+        return
     raise CommandError(f"the service has ended:\n{stage.walk.service.log_tail()}")
