@@ -73,14 +73,18 @@ class Admin:
     """Serves the endpoint for as long as it is entered: ``async with Admin(settings, service) as admin: print(admin.url)``.
 
     Everyone who reaches it may read. Changing needs the token; without a token, an address that only this machine
-    reaches. Browsers change nothing: a page that its user looks at could otherwise do so.
+    reaches. Browsers change nothing: a page that its user looks at could otherwise do so. ``before`` is awaited before
+    each answer: what has to be asked elsewhere is asked then.
     """
 
-    def __init__(self, settings: AdminSettings, served: Served) -> None:
+    def __init__(
+        self, settings: AdminSettings, served: Served, *, before: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self.url = ""
         """Where it listens, ``http://127.0.0.1:8080`` or ``unix:/path``; known once it is entered."""
         self._settings = settings
         self._served = served
+        self._before = before
         self._log = structlog.get_logger("forkstream")
         self._only_here = True
         app = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY)
@@ -142,6 +146,8 @@ class Admin:
             self._check_host(request)
             if request.method not in {"GET", "HEAD"}:
                 self._check_change(request)
+            if self._before:
+                await self._before()
             response = await handler(request)
         except web.HTTPException as refusal:
             told = {name: refusal.headers[name] for name in ("Allow", "WWW-Authenticate") if name in refusal.headers}
@@ -201,6 +207,7 @@ class Admin:
     async def _ready(self, _request: web.Request) -> web.Response:
         status = self._served.status()
         reasons = {fork.name: _reason_of(fork) for fork in status.forks if fork.state not in {"open", "paused"}}
+        reasons |= {f"worker {number}": state for number, state in status.workers.items() if state != "up"}
         about = {"ready": status.ready, "draining": status.draining, "reasons": reasons}
         return _json(about, status=200 if status.ready else 503)
 

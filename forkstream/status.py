@@ -35,7 +35,10 @@ class ForkStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole service. ``healthy`` is False only for what a restart mends; ``ready`` is True while every fork is well."""
+    """The whole service. ``healthy`` is False only for what a restart mends; ``ready`` is True while every fork is well.
+
+    ``workers`` tells of each worker process, where there are several, whether it is starting, up, silent or down.
+    """
 
     run: str
     version: str
@@ -44,3 +47,4 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     draining: bool
     forks: list[ForkStatus]
     switches: dict[str, bool] = {}
+    workers: dict[str, str] = {}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
-from forkstream.config.document import read_document
+from forkstream.config.document import Document, read_document
 from forkstream.config.draft import Draft
 from forkstream.config.fit import check_fit
 from forkstream.config.hint import Hint
@@ -28,6 +28,7 @@ class Config(msgspec.Struct, frozen=True, eq=False):
 
     document: str
     """Where it was read from, as messages name it."""
+    text: str
     file: ConfigFile
     plans: list[Plan]
     origins: Mapping[str, Origin]
@@ -55,15 +56,39 @@ def load_config(
     switches: Switches | None = None,
     ask: bool = True,
 ) -> Config:
-    """Read and check a config and build its forks' plugins; nothing is opened, and nobody is asked anything but secrets.
+    """Read a config and load it as :func:`load_document` does; one in S3 or the parameter store is fetched."""
+    environ = os.environ if environ is None else environ
+    return load_document(
+        read_document(location, environ),
+        forks=forks,
+        registry=registry,
+        environ=environ,
+        workers=workers,
+        run=run,
+        switches=switches,
+        ask=ask,
+    )
+
+
+def load_document(
+    document: Document,
+    *,
+    forks: Collection[str] = (),
+    registry: Registry | None = None,
+    environ: Mapping[str, str] | None = None,
+    workers: int = 1,
+    run: str = "run",
+    switches: Switches | None = None,
+    ask: bool = True,
+) -> Config:
+    """Check a config and build its forks' plugins; nothing is opened, and nobody is asked anything but secrets.
 
     ``forks`` narrows it to some forks: the variables and plugins of the others may be missing. ``workers`` is how
     many processes will run it. Raises :class:`InvalidConfigError` with every problem there is, sorted by place.
-    A config in S3 or the parameter store, and what ``${ssm:…}`` and ``${secretsmanager:…}`` stand for, is fetched with
-    an event loop of its own, so call it outside of any. Without ``ask`` references stand for their own names.
+    What ``${ssm:…}`` and ``${secretsmanager:…}`` stand for is fetched with an event loop of its own, so call it outside
+    of any. Without ``ask`` references stand for their own names.
     """
     environ = os.environ if environ is None else environ
-    document = read_document(location, environ)
     problems = Problems()
     root = parse(document.text, document.name, problems)
     if root is None:
@@ -89,7 +114,9 @@ def load_config(
     if len(problems) or not isinstance(file, ConfigFile):
         raise InvalidConfigError(problems.sorted())
     plans = [draft.plan(file.forks[draft.name]) for draft in drafts]
-    return Config(document.name, file, plans, reader.origins, frozenset(problems.secrets), frozenset(references))
+    return Config(
+        document.name, document.text, file, plans, reader.origins, frozenset(problems.secrets), frozenset(references)
+    )
 
 
 def _its_name(reference: str) -> str:

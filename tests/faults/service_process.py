@@ -72,6 +72,15 @@ class ServiceProcess:
             kept.write(text)
         return status, text
 
+    def change(self, path: str) -> None:
+        """Ask the endpoint to change something; fails if it does not."""
+        line = next(line for line in self.logged().splitlines() if '"event":"serving"' in line)
+        about = urllib.request.Request(  # noqa: S310  # of our own
+            json.loads(line)["url"] + path, b"", {"content-type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(about, timeout=30) as answer:  # noqa: S310  # of our own
+            assert answer.status == 200
+
     def fork(self, name: str) -> dict[str, Any]:
         """The status of one fork."""
         return next(fork for fork in json.loads(self.ask("/forks")[1])["forks"] if fork["name"] == name)

@@ -46,6 +46,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assembly": GROUND | OBJECTS | {"config", "flow"},
     "service": GROUND | {"control", "flow", "status", "telemetry"},
     "iam": GROUND,
+    "cgroup": set(),
+    "serve": GROUND | {"admin", "assembly", "config", "control", "service"},
+    "supervisor": GROUND | {"admin", "config", "control", "logs", "registry", "serve", "status"},
     "costs": GROUND | {"assembly", "config"},
     "dlq": GROUND | OBJECTS | {"aws", "config", "flow", "reading", "sinks", "sources", "stages"},
     # what an author tests with: settings are read as a start reads them, the source in memory and the embedded AWS are lent

@@ -1,0 +1,73 @@
+"""One process that runs the forks of a config: what ``forkstream run`` is, and what each of its workers is."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import msgspec
+import structlog
+
+from forkstream.admin import Admin
+from forkstream.assembly import flow_of
+from forkstream.config.loading import Config
+from forkstream.config.model import AdminSettings
+from forkstream.control import control_of
+from forkstream.errors import CommandError
+from forkstream.ports import Switches
+from forkstream.service import STOP_TIMEOUT, Service, poll_wait
+
+
+async def serve(
+    config: Config,
+    *,
+    run: str,
+    switches: Switches,
+    admin: AdminSettings | None,
+    paused: Mapping[str, bool] | None = None,
+) -> None:
+    """Run the forks until a signal ends them; ``paused`` wins over what the config says of a fork's start."""
+    timeout = stop_timeout()
+    flows = [flow_of(plan, poll_wait=poll_wait(timeout)) for plan in config.plans]
+    wanted = paused or {}
+    service = Service(
+        [msgspec.structs.replace(flow, paused=wanted.get(flow.name, flow.paused)) for flow in flows],
+        run=run,
+        stop_timeout=timeout,
+        control=control_of(config.file.control, config.file.aws) if config.file.control else None,
+        switches=switches,
+    )
+
+    @asynccontextmanager
+    async def endpoint(served: Service) -> AsyncIterator[None]:
+        assert admin is not None  # noqa: S101  # it is opened only then
+        async with Admin(admin, served) as serving:
+            structlog.get_logger("forkstream").info("serving", url=serving.url)
+            yield
+
+    await service.run(*([endpoint] if admin else []))
+
+
+def leave() -> None:
+    """End even if a plugin's blocking call hangs: a thread can't be ended, and Python would wait for it for ever."""
+    if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def stop_timeout() -> float:
+    """Seconds that there are between SIGTERM and SIGKILL, from the environment; raises CommandError if it makes no sense."""
+    text = os.environ.get("FORKSTREAM_STOP_TIMEOUT", "")
+    if not text:
+        return STOP_TIMEOUT
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 86400:
+        raise CommandError(f"$FORKSTREAM_STOP_TIMEOUT: expected 1 to 86400 seconds such as 30, found {text!r}")
+    return seconds

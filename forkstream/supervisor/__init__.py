@@ -1,0 +1,1 @@
+"""Several worker processes as one service. Start with :mod:`forkstream.supervisor.supervisor`."""
