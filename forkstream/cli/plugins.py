@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forkstream.cli.options import JsonOption, PluginOption
+from forkstream.cli.plugins_new import new
 from forkstream.config.overrides import PREFIX, fold
 from forkstream.config.problem import did_you_mean
 from forkstream.config.reference import Setting, reference
@@ -48,7 +49,7 @@ class About(msgspec.Struct, frozen=True):
 
 @app.callback()
 def plugins() -> None:
-    """Show what is installed, and what each plugin can be told."""
+    """Show what is installed, and what each plugin can be told; start one of your own."""
 
 
 @app.command("list")
@@ -105,6 +106,9 @@ def about(
     for each in abouts:
         for line in _lines(each):
             print(line)
+
+
+app.command()(new)
 
 
 def _listed(registry: Registry, offer: Offer) -> Listed:
