@@ -137,6 +137,8 @@ class Plugin(ABC, Generic[C_co]):
     ports_version: ClassVar[int] = PORTS_VERSION
     single_process: ClassVar[bool] = False
     """True refuses a second worker process: the plugin owns something that only one process can hold."""
+    switches: ClassVar[Collection[str]] = ()
+    """The switches that it reads from its context, by name: ``forkstream switch`` warns of one that nobody reads."""
 
     def __init__(self, config: C_co, context: Context) -> None:
         self.config = config

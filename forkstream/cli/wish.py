@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from forkstream.cli.admin_client import AdminClient, url_of
-from forkstream.config.excerpt import read_excerpt
+from forkstream.config.excerpt import Excerpt, read_excerpt
 from forkstream.config.problem import did_you_mean
 from forkstream.control import DesiredState, control_of
 from forkstream.errors import CommandError
@@ -48,12 +48,13 @@ CHANGE_SECONDS = 30.0
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """One wish in both of its forms: an edit of the desired state, and requests to one process.
 
-    ``forks`` are those it names.
+    ``forks`` are those it names; ``look`` is shown the config, if one is read.
     """
 
     edit: Callable[[DesiredState], DesiredState]
     requests: Sequence[tuple[str, bytes]]
     forks: Sequence[str] = ()
+    look: Callable[[Excerpt], None] = lambda _: None
 
     def deliver(self, config: str | None, admin: str | None, token: str | None) -> str:
         """Write it where every task follows it, or else tell the one process; returns how far it reaches."""
@@ -65,6 +66,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
                 known = ", ".join(excerpt.forks) or "none"
                 near = did_you_mean(name, excerpt.forks)
                 raise CommandError(f"{excerpt.document} has no fork {name!r}{near}; known: {known}")
+        self.look(excerpt)
         if excerpt.control:
             control = control_of(excerpt.control, excerpt.aws if excerpt.control.startswith("ssm:") else AwsSettings())
             anyio.run(control.change, self.edit)

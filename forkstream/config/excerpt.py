@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -16,8 +16,8 @@ from forkstream.config.model import AdminSettings, ConfigFile
 from forkstream.config.overrides import Overrides
 from forkstream.config.problem import InvalidConfigError, Place, Problems
 from forkstream.config.reader import Reader, Spot
-from forkstream.config.tree import Table, parse
-from forkstream.registry import Registry
+from forkstream.config.tree import Items, Node, Scalar, Table, parse
+from forkstream.registry import Kind, Registry
 from forkstream.settings import AwsSettings
 
 
@@ -34,6 +34,14 @@ class Excerpt:
         """The names of the forks, in the file's order."""
         forks = self._root.entries.get("forks")
         return list(forks.entries) if isinstance(forks, Table) else []
+
+    @property
+    def plugins(self) -> set[tuple[Kind, str]]:
+        """The plugins that its forks name, as far as they are named in the file itself."""
+        forks = self._root.entries.get("forks")
+        return (
+            {found for fork in forks.entries.values() for found in _named(fork)} if isinstance(forks, Table) else set()
+        )
 
     @cached_property
     def control(self) -> str | None:
@@ -66,6 +74,26 @@ class Excerpt:
         if len(problems):
             raise InvalidConfigError(problems.sorted())
         return value
+
+
+def _named(fork: Node) -> Iterator[tuple[Kind, str]]:
+    """Name the plugins of a fork, or of its dead letters."""
+    if not isinstance(fork, Table):
+        return
+    for kind in (Kind.SOURCE, Kind.SINK):
+        yield from _plugin(kind, fork.entries.get(kind.value))
+    stages = fork.entries.get("stages")
+    for stage in stages.items if isinstance(stages, Items) else ():
+        yield from _plugin(Kind.STAGE, stage)
+    if "dead_letter" in fork.entries:
+        yield from _named(fork.entries["dead_letter"])
+
+
+def _plugin(kind: Kind, node: Node | None) -> Iterator[tuple[Kind, str]]:
+    if isinstance(node, Scalar):
+        yield kind, node.text
+    elif isinstance(node, Table):
+        yield from ((kind, name) for name in node.entries)
 
 
 def read_excerpt(location: str | None = None, environ: Mapping[str, str] | None = None) -> Excerpt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from forkstream_checkout.table import BUG_SWITCH
 
 from forkstream.config.loading import Config, load_config
 from forkstream.config.plan import Plan
@@ -13,6 +14,7 @@ from forkstream.demo.embedded_aws import EmbeddedAws
 from forkstream.demo.overlay import overlaid
 from forkstream.event import Attribute, Drop, Event
 from forkstream.ports import EventStage
+from tests.cli_kit import run
 
 ORDER = b"""{"id":7,"date":"2026-01-31T12:00:00+01:00","customer":{"id":1,"name":"Ada"},"payment":{"id":2,"amount":450.00,
 "currency":"usd","card-number":"4111 1111 1111 1111","card-cvv":"123"},"items":[{"quantity":2}]}"""
@@ -90,3 +92,11 @@ async def test_every_step_can_be_used(embedded: Config) -> None:
         for _, plugin in plan.steps:
             async with plugin:
                 await plugin.check()
+
+
+def test_the_switch_of_the_drill_is_one_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORKSTREAM_CONTROL", f"file:{tmp_path}/control.json")
+    assert run("switch", BUG_SWITCH, "off", str(DEPLOY / "ecommerce.yaml")) == 0
+    assert not capsys.readouterr().err

@@ -101,6 +101,37 @@ def test_a_switch_is_turned_for_every_task(capsys: pytest.CaptureFixture[str]) -
     assert desired()["switches"] == {"checkout-bug": False}
 
 
+READER = """
+from forkstream import Event, EventSink, Settings
+
+class Reader(EventSink[Settings]):
+    switches = ("slow-motion",)
+
+    def write(self, events):
+        return ()
+"""
+
+
+def test_a_switch_that_nobody_reads_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("reader.py").write_text(READER)
+    Path("forkstream.yaml").write_text(
+        "forks: {orders: {source: memory, stages: [compress: {level: 1}], sink: blackhole, dead_letter: {sink: reader}}}\n"
+        "control: file:control.json"
+    )
+    assert run("switch", "slow-motion", "on", "--plugin", "reader.py") == 0
+    assert not capsys.readouterr().err
+    assert run("switch", "slow-moton", "on", "--plugin", "reader.py") == 0
+    assert capsys.readouterr().err == (
+        "warning: no plugin of forkstream.yaml that is installed here reads slow-moton, did you mean slow-motion?; "
+        "it reads slow-motion\n"
+    )
+    assert run("switch", "slow-motion", "on") == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: no plugin of forkstream.yaml that is installed here reads slow-motion; it reads none",
+        "not to be asked here: sink reader (see `forkstream plugins list`)",
+    ]
+
+
 def test_the_environment_may_say_where_the_desired_state_lies(monkeypatch: pytest.MonkeyPatch) -> None:
     config("")
     monkeypatch.setenv("FORKSTREAM_CONTROL", "file:control.json")

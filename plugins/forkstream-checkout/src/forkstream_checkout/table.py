@@ -42,6 +42,8 @@ class CheckoutTable(EventSink[CheckoutTableConfig]):
     to a task that does not yet know the bug is off spoils nothing that was repaired.
     """
 
+    switches = (BUG_SWITCH,)
+
     def __init__(self, config: CheckoutTableConfig, context: Context) -> None:
         super().__init__(config, context)
         aws = config.aws.over(context.aws)
