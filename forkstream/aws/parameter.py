@@ -46,7 +46,10 @@ class Parameter:
         async with self._client() as ssm:
             version, content = await self._get(ssm, self._name)
             for _ in range(ATTEMPTS):
-                written = await self._put(ssm, edit(content), create=version == 0)
+                wanted = edit(content)
+                if wanted == content:  # of many tasks that are told the same, one has to write it
+                    return
+                written = await self._put(ssm, wanted, create=version == 0)
                 if written == version + 1:
                     return
                 if written:  # had what ours covered covered another one in its turn, then its writer sees to that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cached_property, lru_cache, partial
@@ -86,6 +87,10 @@ class AwsSession:
     def client(
         self, service: Literal["secretsmanager"], **options: Unpack[ClientOptions]
     ) -> AbstractAsyncContextManager[Any]: ...  # asked for one thing, which is not worth another package of types
+    @overload
+    def client(
+        self, service: Literal["ecs"], **options: Unpack[ClientOptions]
+    ) -> AbstractAsyncContextManager[Any]: ...  # as above
 
     def client(self, service: str, **options: Unpack[ClientOptions]) -> AbstractAsyncContextManager[Any]:
         """Open a client with a connection pool of its own; it never retries, since the runtime owns every retry.
@@ -139,8 +144,10 @@ class AwsSession:
         session = AioSession()
         if self.settings.profile is not None:
             session.set_config_variable("profile", self.settings.profile)
-        if self.settings.region is not None:
-            session.set_config_variable("region", self.settings.region)
+        # botocore alone of all SDKs knows AWS_DEFAULT_REGION only
+        region = self.settings.region or os.environ.get("AWS_REGION") or None
+        if region is not None:
+            session.set_config_variable("region", region)
         session.register_component("data_loader", _models(session.get_config_variable("data_path")))
         return session
 

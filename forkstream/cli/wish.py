@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from forkstream.cli.admin_client import AdminClient, url_of
+from forkstream.cli.ecs import Target, ask_each, tasks_of
 from forkstream.config.excerpt import Excerpt, read_excerpt
 from forkstream.config.problem import did_you_mean
 from forkstream.control import DesiredState, control_of
@@ -56,8 +57,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     forks: Sequence[str] = ()
     look: Callable[[Excerpt], None] = lambda _: None
 
-    def deliver(self, config: str | None, admin: str | None, token: str | None) -> str:
-        """Write it where every task follows it, or else tell the one process; returns how far it reaches."""
+    def deliver(self, config: str | None, admin: str | None, token: str | None, ecs: str | None = None) -> str:
+        """Write it where every task follows it, or else tell the one process or each task; returns how far it reaches."""
+        if ecs:
+            if admin or config:
+                raise CommandError("--ecs names all there is to ask: leave out --admin and the config")
+            return self._tell_tasks(tasks_of(ecs, token, CHANGE_SECONDS), ecs)
         if admin:
             return self._ask(AdminClient(admin, token, CHANGE_SECONDS))
         excerpt = read_excerpt(config)
@@ -74,6 +79,16 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         settings = excerpt.admin
         url = url_of(settings.host, settings.port, settings.socket)
         return self._ask(AdminClient(url, token or settings.token, CHANGE_SECONDS))
+
+    def _tell_tasks(self, tasks: list[Target], ecs: str) -> str:
+        """Tell the first task alone: where it writes the desired state, the others find it written."""
+        answers = [*ask_each(tasks[:1], self._ask), *ask_each(tasks[1:], self._ask)]
+        missed = [f"{task.name}: {answer}" for task, answer in answers if isinstance(answer, CommandError)]
+        if missed:
+            told = f"told {len(tasks) - len(missed)} of {len(tasks)} tasks of {ecs}; not told, so ask again:"
+            raise CommandError("\n  ".join([told, *missed]))
+        reaches = {answer.partition(": ")[2] for _, answer in answers if isinstance(answer, str)}
+        return f"told all {len(tasks)} tasks of {ecs}: {'; '.join(sorted(reaches))}"
 
     def _ask(self, client: AdminClient) -> str:
         reach = ""

@@ -232,3 +232,10 @@ async def test_without_credentials_or_region_there_is_nothing_to_sign_with(nowhe
         with pytest.raises(UnavailableError) as caught:
             _ = AwsSession(settings).region
         assert caught.value.code == "misconfigured"
+
+
+async def test_the_region_comes_from_the_environment_as_other_sdks_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    assert AwsSession(AwsSettings()).region == "eu-central-1"
+    assert AwsSession(AwsSettings(region="eu-west-3")).region == "eu-west-3"
