@@ -120,7 +120,8 @@ class Hint:
     @property
     def description(self) -> str:
         """What its declaration says that it is for."""
-        return next((meta.description for meta in self.metas if meta.description), "")
+        metas = [*self.metas, *(meta for option in self.options for meta in option.metas)]
+        return next((meta.description for meta in metas if meta.description), "")
 
     @property
     def limits(self) -> str:

@@ -51,7 +51,7 @@ class FormatChoice(Settings):
 class BatchSettings(Settings):
     """What closes a batch. A limit left out is the one that suits the sink."""
 
-    max_events: Annotated[int | None, Meta(description="events", ge=1)] = None
+    max_events: Annotated[int, Meta(description="events", ge=1)] | None = None
     max_bytes: Annotated[Size | None, Meta(description="bytes of bodies after the event stages", ge=1)] = None
     max_age: Annotated[Duration | None, Meta(description="time since the batch was opened")] = None
     max_open: Annotated[int, Meta(description="partitions gathered at once; one more closes the fullest", ge=1)] = 100

@@ -48,9 +48,12 @@ class S3Config(PrefixSettings, kw_only=True):
         | None,
         Meta(description="storage class of the objects; left out, S3 takes STANDARD"),
     ] = None
-    expected_bucket_owner: Annotated[
-        str | None, Meta(description="account that must own the bucket, or nothing is written", pattern=r"^[0-9]{12}$")
-    ] = None
+    expected_bucket_owner: (
+        Annotated[
+            str, Meta(description="account that must own the bucket, or nothing is written", pattern=r"^[0-9]{12}$")
+        ]
+        | None
+    ) = None
     multipart_threshold: Annotated[
         Size, Meta(description="an object of this size or more goes up in parts", ge=5 * 2**20, le=5 * 2**30)
     ] = Size(16 * 2**20)

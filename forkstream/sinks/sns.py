@@ -28,14 +28,17 @@ class SnsSinkConfig(Settings):
     """A topic to publish to."""
 
     topic: Annotated[str, Meta(description="the topic's ARN; its region is where it is reached")]
-    group: Annotated[
-        str | None,
-        Meta(
-            description="the message group of every event, for a FIFO topic; without it an event keeps the group of its"
-            " own FIFO source, or is a group of its own",
-            pattern=f"^{_GROUP.pattern}$",
-        ),
-    ] = None
+    group: (
+        Annotated[
+            str,
+            Meta(
+                description="the message group of every event, for a FIFO topic; without it an event keeps the group of its"
+                " own FIFO source, or is a group of its own",
+                pattern=f"^{_GROUP.pattern}$",
+            ),
+        ]
+        | None
+    ) = None
     aws: Annotated[AwsSettings, Meta(description="where and as whom, over the fork's and the config's")] = AwsSettings()
 
 

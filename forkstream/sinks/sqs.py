@@ -33,14 +33,17 @@ class SqsSinkConfig(Settings):
     """A queue to send to."""
 
     queue: Annotated[str, Meta(description="the queue's name, URL or ARN")]
-    group: Annotated[
-        str | None,
-        Meta(
-            description="the message group of every event, for a FIFO queue; without it an event keeps the group of its"
-            " own FIFO source, or is a group of its own",
-            pattern=f"^{_TOKEN.pattern}$",
-        ),
-    ] = None
+    group: (
+        Annotated[
+            str,
+            Meta(
+                description="the message group of every event, for a FIFO queue; without it an event keeps the group of its"
+                " own FIFO source, or is a group of its own",
+                pattern=f"^{_TOKEN.pattern}$",
+            ),
+        ]
+        | None
+    ) = None
     client: Annotated[
         Client,
         Meta(description="the wire to SQS: forkstream's own, or aioboto3, which costs more CPU and can use a proxy"),

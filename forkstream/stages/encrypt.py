@@ -25,13 +25,16 @@ from forkstream.stages.data_key_cache import DataKeyCache, DataKeyCacheSettings
 class EncryptConfig(Settings):
     """Which key objects are encrypted under: exactly one of ``kms_key`` and ``key_file``."""
 
-    kms_key: Annotated[
-        str | None,
-        Meta(
-            description="id, ARN, alias or alias ARN of a symmetric KMS key; an alias is resolved once, at start",
-            min_length=1,
-        ),
-    ] = None
+    kms_key: (
+        Annotated[
+            str,
+            Meta(
+                description="id, ARN, alias or alias ARN of a symmetric KMS key; an alias is resolved once, at start",
+                min_length=1,
+            ),
+        ]
+        | None
+    ) = None
     key_file: Annotated[
         Path | None,
         Meta(description="file that holds an AES-256 key: 32 random bytes, as they are or in base64"),
