@@ -24,7 +24,13 @@ from forkstream.event import Drop, Event, Failure
 from forkstream.settings import AwsSettings, Settings
 
 PORTS_VERSION = 1
-"""Raised when a port changes so that an existing plugin would break; additions with a default do not raise it."""
+"""Raised when a port changes so that an existing plugin would break; additions with a default do not raise it.
+
+What breaks one: a method or parameter renamed, removed or added without a default, another meaning of what is passed or
+returned. It is raised only in a release that changes the first number of forkstream's version that is not 0, so that a
+plugin which requires a range of releases (``forkstream>=0.1,<0.2``) never meets it. A plugin that says
+``ports_version = 1`` itself is refused by every other version with a message, before the first event.
+"""
 
 Receipt: TypeAlias = Hashable
 """The source's handle for settling one event. Plugins other than the source never see one."""

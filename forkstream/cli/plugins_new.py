@@ -17,6 +17,7 @@ import typer
 
 import forkstream
 from forkstream.errors import CommandError
+from forkstream.ports import PORTS_VERSION
 from forkstream.registry import Kind, Registry
 
 
@@ -115,6 +116,7 @@ def write(names: Names, port: Port, target: Path) -> None:
         **msgspec.structs.asdict(names),
         "what": port.value.replace("-", " "),
         "group": port.kind.group,
+        "ports": str(PORTS_VERSION),
         "range": _range(version("forkstream")),
         "example": _EXAMPLES[port].replace("$plugin", names.plugin),
     }

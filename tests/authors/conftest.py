@@ -27,7 +27,7 @@ _NOT_TAKEN = (
 def run(*command: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:
     """Run a program that has to succeed; give what it says."""
     done = subprocess.run(
-        [*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=240
+        [*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=500
     )
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -53,6 +53,8 @@ def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for installed in Path(sysconfig.get_path("purelib")).iterdir():
         if not installed.name.startswith(_NOT_TAKEN) and installed.suffix != ".pth":
             (directory / installed.name).symlink_to(installed)
+    (directory / "bin").mkdir()  # where `python -m ruff` looks for its program
+    (directory / "bin" / "ruff").symlink_to(Path(sysconfig.get_path("scripts")) / "ruff")
     return directory
 
 

@@ -14,7 +14,7 @@ from tests.authors.conftest import build, run
 from tests.cli_kit import run as forkstream
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_each_kind_is_installable_with_forkstream_as_a_wheel_and_passes_its_tests_types_and_lints(
     tmp_path: Path, wheels: Path, environment: dict[str, str]
 ) -> None:
