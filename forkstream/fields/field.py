@@ -28,6 +28,12 @@ class Field:
         self._attribute = text.removeprefix(_ATTRIBUTES) if text.startswith(_ATTRIBUTES) else None
         self._steps = () if self._attribute is not None or text == _WHOLE_BODY else _literal_steps(text)
 
+    @property
+    def keys(self) -> tuple[str, ...] | None:
+        """The keys that lead to it through objects of the body alone; None for everything else."""
+        keys = tuple(step for step in self._steps if isinstance(step, str))
+        return keys if keys and len(keys) == len(self._steps) else None
+
     def __call__(self, event: Event) -> Found:
         """Look the value up; raises :class:`~forkstream.errors.UndecodableError` if the body has to be JSON and is not."""
         if self._attribute is not None:

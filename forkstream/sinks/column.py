@@ -43,7 +43,17 @@ class Column:
 
     def __call__(self, event: Event) -> Cell | msgspec.UnsetType:
         """Read it; raises :class:`PermanentError` with the column in its detail if the value is not of the column's type."""
-        found = self._field(event)
+        return self.cell(self._field(event))
+
+    @property
+    def keys(self) -> tuple[str, ...] | None:
+        """The keys that lead to it through objects of the body alone; None for everything else."""
+        return self._field.keys
+
+    def cell(self, found: Found) -> Cell | msgspec.UnsetType:
+        """Turn what was found in the event into the column's value; raises as reading it does."""
+        if type(found) is str and self.type in ("any", "S"):  # most of them
+            return found
         if found is msgspec.UNSET or (found is None and self.type not in ("any", "json")):
             return msgspec.UNSET
         if self.type == "any":

@@ -6,15 +6,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Annotated, Literal, Self
 
-import msgspec
 from msgspec import Meta
 
+from forkstream.aws.open_queue import Client
 from forkstream.errors import PermanentError
 from forkstream.event import Event, Failure
 from forkstream.ports import BatchDefaults, Context, EventSink, Load, Permission
 from forkstream.settings import AwsSettings, Settings
 from forkstream.sinks.column import Column, ColumnSettings
-from forkstream.sinks.item import Cell, KeyType
+from forkstream.sinks.columns import Columns
+from forkstream.sinks.item import KeyType
 from forkstream.sinks.rows import Row, TableWriter
 
 _KEY_TYPES: dict[str, KeyType] = {"S": "S", "N": "N", "B": "B", "json": "S", "time": "N"}
@@ -46,6 +47,10 @@ class DynamoDBConfig(Settings):
             "the last written stands: only where the key holds the event's identity, so that no other event has that row"
         ),
     ] = "conditional"
+    client: Annotated[
+        Client,
+        Meta(description="the wire: forkstream's own, or aioboto3, which costs more CPU and can use a proxy"),
+    ] = "native"
     at_once: Annotated[int, Meta(description="requests of one write under way at once", ge=1)] = 16
     aws: AwsSettings = AwsSettings()
 
@@ -66,16 +71,18 @@ class DynamoDBSink(EventSink[DynamoDBConfig]):
                 "mode: batch and no version if the key holds the event's identity"
             )
         self.ordered = config.version is not None
-        self._columns = [
+        columns = [
             Column(name, ColumnSettings(path=column) if isinstance(column, str) else column)
             for name, column in config.columns.items()
         ]
+        self._row = Columns(columns)
         self._table = TableWriter(
             config.table,
-            key=_key_types(config, self._columns),
+            key=_key_types(config, columns),
             version=config.version,
             aws=config.aws.over(context.aws),
             at_once=config.at_once,
+            client=config.client,
         )
 
     async def __aenter__(self) -> Self:
@@ -113,14 +120,6 @@ class DynamoDBSink(EventSink[DynamoDBConfig]):
                 failures.append(Failure.permanent(event, error.code, error.detail))
                 failed_groups.update([] if event.group is None else [event.group])
         return [*failures, *await self._table.write(rows)]
-
-    def _row(self, event: Event) -> Row:
-        row: dict[str, Cell] = {}
-        for column in self._columns:
-            cell = column(event)
-            if cell is not msgspec.UNSET:
-                row[column.name] = cell
-        return row
 
 
 def _key_types(config: DynamoDBConfig, columns: Sequence[Column]) -> dict[str, KeyType]:

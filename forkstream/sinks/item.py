@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
+from forkstream.aws.table import Item
 from forkstream.errors import PermanentError
 
 Cell: TypeAlias = "str | int | Decimal | bool | bytes | Sequence[Cell] | Mapping[str, Cell] | None"
@@ -17,22 +18,26 @@ Row: TypeAlias = Mapping[str, Cell]
 KeyType: TypeAlias = Literal["S", "N", "B"]
 """The types a key column can have (see AttributeDefinition in DynamoDB's reference)."""
 
-Item: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""A row as DynamoDB's API takes it: each value under its type, ``{"Id": {"S": "7"}}``."""
-
 MAX_DIGITS = 38
 """Significant digits of a number, see "Naming rules and data types" in DynamoDB's developer guide."""
 _EXPONENTS = range(-130, 126)
 """Numbers go from 1E-130 to 9.99…E+125, same source."""
 
+_SHORT = -(10**MAX_DIGITS), 10**MAX_DIGITS
+"""Between these every whole number has digits enough."""
+
 
 def to_item(row: Row) -> Item:
     """Put a row into its form on the wire; raises :class:`PermanentError` that names the column in its detail."""
-    return {column: to_attribute_value(cell, column) for column, cell in row.items()}
+    return {
+        column: {"S": cell} if type(cell) is str else to_attribute_value(cell, column) for column, cell in row.items()
+    }
 
 
 def to_attribute_value(cell: Cell, column: str) -> dict[str, Any]:  # noqa: PLR0911  # one for each type
     """Put one value under its type; ``column`` is where it stands, for the detail of a refusal."""
+    if type(cell) is int:
+        return {"N": exact_number(cell, column)}
     match cell:
         case bool():
             return {"BOOL": cell}
@@ -53,7 +58,12 @@ def to_attribute_value(cell: Cell, column: str) -> dict[str, Any]:  # noqa: PLR0
 
 def exact_number(number: int | Decimal, column: str) -> str:
     """Write a number with all its digits; raises :class:`PermanentError` where DynamoDB would have to round it."""
+    if type(number) is int and _SHORT[0] < number < _SHORT[1]:
+        return str(number)
     exact = Decimal(number)  # of an int: exact, however long
+    text = str(exact)
+    if len(text) <= MAX_DIGITS and "E" not in text and exact.is_finite():  # so short a number has no digit too many
+        return text if exact else "0"
     if not exact.is_finite():
         raise PermanentError("number_not_finite", f"{column}: {exact}")
     digits = "".join(map(str, exact.as_tuple().digits)).strip("0")
@@ -63,7 +73,7 @@ def exact_number(number: int | Decimal, column: str) -> str:
         )
     if digits and exact.adjusted() not in _EXPONENTS:
         raise PermanentError("number_out_of_range", f"{column}: 1E{exact.adjusted():+d} is beyond DynamoDB's numbers")
-    return str(exact) if digits else "0"
+    return text if digits else "0"
 
 
 def identity(item: Item, key: Mapping[str, KeyType]) -> tuple[Any, ...]:

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from forkstream.aws.table import Item
 from forkstream.errors import PermanentError
 from forkstream.event import Event, Failure
-from forkstream.sinks.item import Item, KeyType, Row, identity, to_item
+from forkstream.sinks.item import KeyType, Row, identity, to_item
 
 
 class Put(msgspec.Struct, eq=False):
@@ -19,6 +20,14 @@ class Put(msgspec.Struct, eq=False):
     item: Item
     key: tuple[Any, ...]
     events: list[Event]
+    _json: bytes = b""
+
+    @property
+    def json(self) -> bytes:
+        """The item as the wire has it; ask when nothing collapses into this put any more."""
+        if not self._json:
+            self._json = _encode(self.item)
+        return self._json
 
 
 MAX_ITEMS = 25
@@ -65,7 +74,7 @@ def batches(lanes: Sequence[Lane]) -> list[list[Put]]:
     requests: list[list[Put]] = []
     room = 0
     for put in (put for lane in lanes for put in lane):
-        size = len(msgspec.json.encode(put.item))
+        size = len(put.json)
         if not requests or len(requests[-1]) == MAX_ITEMS or size > room:
             requests.append([])
             room = _BATCH_BYTES
@@ -85,6 +94,9 @@ def version_of(item: Item, column: str) -> Decimal | str:
         case None:
             raise PermanentError("version_missing", f"{column} is the row's version and missing")
     raise PermanentError("version_type", f"{column} is the row's version and neither a number nor a string: {value!r}")
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def _put(event: Event, row: Row, key: Mapping[str, KeyType]) -> Put:

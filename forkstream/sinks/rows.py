@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
-from aiobotocore.config import AioConfig
-
-from forkstream.aws.errors import translating
-from forkstream.aws.session import AwsSession
+from forkstream.aws.open_queue import Client
+from forkstream.aws.open_table import open_table
+from forkstream.aws.table import ConditionFailedError, Item, TableClient
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
 from forkstream.event import Event, Failure, FailureKind
 from forkstream.ports import Permission
@@ -17,9 +16,6 @@ from forkstream.settings import AwsSettings
 from forkstream.sinks.each import each
 from forkstream.sinks.item import Cell, KeyType, Row, identity
 from forkstream.sinks.puts import Lane, Put, batches, plan
-
-if TYPE_CHECKING:
-    from types_aiobotocore_dynamodb import DynamoDBClient
 
 __all__ = ["Cell", "KeyType", "Row", "TableWriter"]
 
@@ -33,11 +29,19 @@ class TableWriter:
     None rows go in by BatchWriteItem, and the last one written stands: right only where a row is a pure function
     of its event and its key holds the event's identity, so that nothing but a repeat of the event has that key.
     Versions of different types do not compare: where the stored one is a string and this row's a number, or the other
-    way round, the stored row stays and the event fails for good with the code ``version_type``. Like every plugin it does not retry; ``aws`` says where and as whom.
+    way round, the stored row stays and the event fails for good with the code ``version_type``. Like every plugin it
+    does not retry; ``aws`` says where and as whom, ``client`` over which wire.
     """
 
     def __init__(
-        self, table: str, *, key: Mapping[str, KeyType], version: str | None, aws: AwsSettings, at_once: int = 16
+        self,
+        table: str,
+        *,
+        key: Mapping[str, KeyType],
+        version: str | None,
+        aws: AwsSettings,
+        at_once: int = 16,
+        client: Client = "native",
     ) -> None:
         if not 1 <= len(key) <= 2:
             raise ValueError(f"key: a table's key has one column or two, found {len(key)}")
@@ -46,15 +50,14 @@ class TableWriter:
         self.version = version
         self._at_once = at_once
         self._aws = aws
-        self._client: DynamoDBClient
+        self._wire: Client = client
+        self._client: TableClient
         self._stack = AsyncExitStack()
         self._key_confirmed = False
 
     async def __aenter__(self) -> Self:
-        # items are of our own making: to check each value against the API's model again costs more than sending it
-        config = AioConfig(parameter_validation=False)
-        client = AwsSession(self._aws).client("dynamodb", connections=self._at_once, config=config)
-        self._client = await self._stack.enter_async_context(client)
+        opening = open_table(self._wire, self.table, self._aws, connections=self._at_once)
+        self._client = await self._stack.enter_async_context(opening)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -78,19 +81,15 @@ class TableWriter:
         it proves nothing at all, and that is no error, since writing does not need it.
         """
         try:
-            with translating("dynamodb:DescribeTable", self.table):
-                found = (await self._client.describe_table(TableName=self.table))["Table"]
+            found = await self._client.describe()
         except UnavailableError as error:
             if error.code == "denied":
                 return
             raise
-        if found["TableStatus"] not in ("ACTIVE", "UPDATING"):
-            raise UnavailableError("table_not_active", f"table {self.table} is {found['TableStatus']}")
-        types = {column["AttributeName"]: column["AttributeType"] for column in found["AttributeDefinitions"]}
-        schema = sorted(found["KeySchema"], key=lambda part: part["KeyType"])  # HASH before RANGE
-        key = [(part["AttributeName"], types[part["AttributeName"]]) for part in schema]
-        if key != list(self.key.items()):
-            raise UnavailableError("table_key", f"table {self.table} has the key {key}, configured is {self.key}")
+        if found.status not in ("ACTIVE", "UPDATING"):
+            raise UnavailableError("table_not_active", f"table {self.table} is {found.status}")
+        if found.key != list(self.key.items()):
+            raise UnavailableError("table_key", f"table {self.table} has the key {found.key}, configured is {self.key}")
 
     async def write(self, rows: Sequence[tuple[Event, Row]]) -> Collection[Failure]:
         """Write the rows and return the events that failed; events not named are durable.
@@ -115,10 +114,7 @@ class TableWriter:
     async def _put_batch(self, puts: Sequence[Put]) -> list[Failure]:
         """Put up to 25 items. One item that DynamoDB refuses makes it refuse all of them: halve until it stands alone."""
         try:
-            with translating("dynamodb:BatchWriteItem", self.table):
-                answer = await self._client.batch_write_item(
-                    RequestItems={self.table: [{"PutRequest": {"Item": put.item}} for put in puts]}
-                )
+            left = await self._client.put_batch(puts)
         except TransientError as error:
             return _failures(puts, error)
         except PermanentError as error:
@@ -127,8 +123,9 @@ class TableWriter:
                 return _failures(puts, error)
             half = len(puts) // 2
             return [*await self._put_batch(puts[:half]), *await self._put_batch(puts[half:])]
-        left = [request for requests in answer.get("UnprocessedItems", {}).values() for request in requests]
-        keys = {identity(request["PutRequest"]["Item"], self.key) for request in left}
+        if not left:
+            return []
+        keys = {identity(item, self.key) for item in left}
         unprocessed = [put for put in puts if put.key in keys]
         if len(unprocessed) != len(left):  # not what was sent: rather write them all again than lose one
             unprocessed = list(puts)
@@ -148,25 +145,15 @@ class TableWriter:
         return []
 
     async def _put_unless_older(self, put: Put) -> None:
-        version = self.version or ""
-        with translating("dynamodb:PutItem", self.table):
-            try:
-                await self._client.put_item(
-                    TableName=self.table,
-                    Item=put.item,
-                    # a row that has no version at all is older than every version
-                    ConditionExpression="attribute_not_exists(#version) OR #version <= :version",
-                    ExpressionAttributeNames={"#version": version},
-                    ExpressionAttributeValues={":version": put.item[version]},
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except self._client.exceptions.ConditionalCheckFailedException as refusal:
-                self._accept_refusal(put, refusal.response)
+        try:
+            await self._client.put_unless_older(put, self.version or "")
+        except ConditionFailedError as refusal:
+            self._accept_refusal(put, refusal.item)
 
-    def _accept_refusal(self, put: Put, answer: Mapping[str, Any]) -> None:
+    def _accept_refusal(self, put: Put, stored_row: Item) -> None:
         """Take a failed condition for "a newer row is there", unless it failed since the versions do not compare."""
         column = self.version or ""
-        stored = answer.get("Item", {}).get(column)  # ALL_OLD brings it
+        stored = stored_row.get(column)
         if stored is not None and stored.keys() != put.item[column].keys():
             found, ours = (next(iter(value)) for value in (stored, put.item[column]))
             raise PermanentError("version_type", f"{column} is stored as {found}, this row's is {ours}")

@@ -6,12 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import boto3  # type: ignore[import-untyped]  # ships no types
 import pytest
 from aiohttp import web
 
+from forkstream.aws.open_queue import Client
 from forkstream.demo.embedded_aws import EmbeddedAws
 from forkstream.errors import UnavailableError
 from forkstream.event import Event, Failure, FailureKind
@@ -24,8 +25,9 @@ TOO_LARGE = "x" * 410_000  # an item has at most 400 KB
 class Table:
     """A table of this test's own, keyed by Id (S), and writers to it."""
 
-    def __init__(self, name: str, wire: Wire) -> None:
+    def __init__(self, name: str, wire: Wire, client: Client) -> None:
         self.name = name
+        self.client: Client = client
         self.wire = wire
         self.table = boto3.resource("dynamodb").Table(name)
 
@@ -41,17 +43,17 @@ class Table:
     def writer(self, *, version: str | None = None, **settings: Any) -> TableWriter:
         key: dict[str, KeyType] = settings.pop("key", {"Id": "S"})
         table = settings.pop("table", self.name)
-        return TableWriter(table, key=key, version=version, aws=self.wire.settings, **settings)
+        return TableWriter(table, key=key, version=version, aws=self.wire.settings, client=self.client, **settings)
 
     def rows(self) -> dict[str, Any]:
         return {row.pop("Id"): row for row in self.table.scan(ConsistentRead=True)["Items"]}
 
 
-@pytest.fixture
-async def table(aws: EmbeddedAws, unique: str) -> AsyncIterator[Table]:
+@pytest.fixture(params=get_args(Client))
+async def table(aws: EmbeddedAws, unique: str, request: pytest.FixtureRequest) -> AsyncIterator[Table]:
     create_table(unique, {"Id": "S"})
     async with scripted_aws(aws) as wire:
-        yield Table(unique, wire)
+        yield Table(unique, wire, request.param)
 
 
 def create_table(name: str, key: dict[str, str]) -> None:
@@ -306,3 +308,27 @@ async def test_a_table_that_cannot_be_asked_for_now_is_asked_at_the_next_refusal
 def test_a_key_has_one_column_or_two(table: Table) -> None:
     with pytest.raises(ValueError, match="one column or two, found 3"):
         table.writer(key={"a": "S", "b": "S", "c": "S"})
+
+
+async def test_a_damaged_answer_is_tried_again(table: Table) -> None:
+    async def damaged(wire: Wire, request: Request) -> web.Response:
+        await wire.forward(request)
+        return web.Response(body=b'{"UnprocessedItems":[', content_type="application/x-amz-json-1.0")
+
+    table.wire.when("BatchWriteItem", damaged)
+    assert await table.write([{"Id": "a"}]) == [("0", "damaged_in_transit")]
+    assert table.failures[0].kind is FailureKind.TRANSIENT
+
+
+async def test_a_binary_key_is_known_again_when_it_was_not_processed(table: Table, unique: str) -> None:
+    create_table(f"{unique}-b", {"Id": "B"})
+
+    async def leave_all(_: Wire, request: Request) -> web.Response:
+        return web.json_response(
+            {"UnprocessedItems": request.json["RequestItems"]}, content_type="application/x-amz-json-1.0"
+        )
+
+    table.wire.when("BatchWriteItem", leave_all)
+    rows: list[Row] = [{"Id": b"\0\xff"}, {"Id": b"b"}]
+    failed = await table.write(rows, table=f"{unique}-b", key={"Id": "B"})
+    assert failed == [("0", "unprocessed"), ("1", "unprocessed")]
