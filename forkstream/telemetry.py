@@ -6,6 +6,7 @@ Metrics are updated per receive, per batch or per attempt, never per event. Labe
 from __future__ import annotations
 
 import bisect
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -17,6 +18,8 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from forkstream.errors import DeliveryError, PermanentError, TransientError
+
+_NAME = re.compile(r"[A-Za-z0-9_.:/ -]{1,80}")
 
 AGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21600, 86400)
 
@@ -93,6 +96,29 @@ class Metrics:
         registry.register(self.ages)
 
 
+class Names:
+    """Bounds what labels and log lines can hold: so many different names, each short and plain.
+
+    A plugin that puts a value of its events into a code or a reason would show it to everybody, and each value would
+    be a metric of its own, for ever.
+    """
+
+    MOST = 100
+    OTHER, MALFORMED = "other", "malformed"
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def __call__(self, name: object) -> str:
+        """The name itself, ``malformed`` if it is none, ``other`` beyond the first hundred."""
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            return self.MALFORMED
+        if name not in self._known and len(self._known) >= self.MOST:
+            return self.OTHER
+        self._known.add(name)
+        return name
+
+
 class Meter:
     """One fork's metrics, and its totals for those who look at it."""
 
@@ -103,6 +129,8 @@ class Meter:
         self.received_total = 0
         self.failed_total = 0
         self.last_failure: str | None = None
+        self._codes = Names()
+        self._reasons = Names()
         self._received = metrics.received.labels(fork)
         self._received_bytes = metrics.received_bytes.labels(fork)
         self._object_bytes = metrics.object_bytes.labels(fork)
@@ -117,7 +145,7 @@ class Meter:
 
     def dropped(self, reason: str, events: int) -> None:
         """A stage dropped events."""
-        self._metrics.dropped.labels(self.fork, reason).inc(events)
+        self._metrics.dropped.labels(self.fork, self._reasons(reason)).inc(events)
 
     def closed(self, reason: str, events: int, size: int) -> None:
         """A batch was closed."""
@@ -139,11 +167,11 @@ class Meter:
 
     def failed(self, step: str, error: DeliveryError, events: int) -> None:
         """Events failed in a step: counted, and logged with others of the same code."""
-        kind = kind_of(error)
+        kind, code = kind_of(error), self._codes(error.code)
         self.failed_total += events
-        self.last_failure = error.code
-        self._metrics.failures.labels(self.fork, step, kind, error.code).inc(events)
-        self.failure_log.note(step, kind, error.code, events)
+        self.last_failure = code
+        self._metrics.failures.labels(self.fork, step, kind, code).inc(events)
+        self.failure_log.note(step, kind, code, events)
 
     def settled(self, totals: dict[str, int], expired: int, extended: int) -> None:
         """Bring the counters of settlement up to these totals."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.to_thread
+import pytest
 
 from forkstream import (
+    AsyncStage,
     BatchDefaults,
     Context,
     Drop,
@@ -16,6 +20,8 @@ from forkstream import (
     EventSink,
     EventStage,
     Failure,
+    ObjectSink,
+    Payload,
     Settings,
 )
 from forkstream.flow.batcher import Limits
@@ -25,6 +31,7 @@ from forkstream.flow.fork import DeadLetterOutlet, Flow, Fork, Outlet
 from forkstream.formats import Format
 from forkstream.sources.memory import MemoryConfig, MemorySource
 from forkstream.telemetry import Meter, Metrics
+from forkstream.testing.clock import FakeClockLoop
 
 CONTEXT = Context(fork="test")
 Script = Callable[[Sequence[Event], int], Awaitable[Collection[Failure]]]
@@ -85,6 +92,61 @@ class ScriptedStage(EventStage[Settings]):
         return self.script(event)
 
 
+class ScriptedAsyncStage(AsyncStage[Settings]):
+    """Calls ``script(events, call)`` for each chunk."""
+
+    def __init__(
+        self, script: Callable[[Sequence[Event], int], Awaitable[Mapping[Event, Event | Drop | Failure]]]
+    ) -> None:
+        super().__init__(Settings(), CONTEXT)
+        self.script = script
+        self.calls = 0
+
+    async def apply(self, events: Sequence[Event]) -> Mapping[Event, Event | Drop | Failure]:
+        self.calls += 1
+        return await self.script(events, self.calls)
+
+
+class ScriptedObjectSink(ObjectSink[Settings]):
+    """Awaits ``script(call)`` for each put; ``puts`` lists all that was asked for, ``objects`` what was stored."""
+
+    def __init__(self, script: Callable[[int], Awaitable[None]] | None = None) -> None:
+        super().__init__(Settings(), CONTEXT)
+        self.script = script
+        self.puts: list[tuple[str, int]] = []
+        self.objects: dict[str, Payload] = {}
+
+    async def put(self, key: str, payload: Payload, *, attempt: int) -> None:
+        self.puts.append((key, attempt))
+        if self.script:
+            await self.script(len(self.puts))
+        self.objects[key] = payload
+
+
+def threads_inline(patch: pytest.MonkeyPatch) -> None:
+    """Let what a fork does in worker threads happen at once: on a fake clock nobody could wait for a thread."""
+
+    async def run_sync(call: Callable[[], object], **_: object) -> object:
+        return call()
+
+    patch.setattr(anyio.to_thread, "run_sync", run_sync)
+
+
+def turns_of(main: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Run ``main()`` on a fake clock; returns how many times the event loop went round."""
+    turns = 0
+
+    class Counting(FakeClockLoop):
+        def _run_once(self) -> None:
+            nonlocal turns
+            turns += 1
+            super()._run_once()  # type: ignore[misc]  # not in typeshed
+
+    with asyncio.Runner(loop_factory=Counting) as runner:
+        runner.run(main())
+    return turns
+
+
 def memory_source(put: Iterable[Event] = (), *, ordered: bool = False) -> MemorySource:
     """A source in memory that holds these events."""
     source = MemorySource(MemoryConfig(ordered=ordered), CONTEXT)
@@ -92,11 +154,16 @@ def memory_source(put: Iterable[Event] = (), *, ordered: bool = False) -> Memory
     return source
 
 
+def receives_of(source: MemorySource) -> list[int]:
+    """How often each event that is not deleted was received: a queue's redrive goes by that."""
+    return [message.receives for message in source._messages.values()]
+
+
 def fork_of(
     source: MemorySource,
-    sink: EventSink[Any],
+    sink: EventSink[Any] | ObjectSink[Any],
     *,
-    stages: Sequence[EventStage[Any]] = (),
+    stages: Sequence[EventStage[Any] | AsyncStage[Any]] = (),
     dead_letters: EventSink[Any] | None = None,
     max_events: int = 10,
     max_bytes: int = 2**20,
@@ -132,8 +199,8 @@ async def until(condition: Callable[[], object], limit: float = 3600.0) -> None:
 
 @asynccontextmanager
 async def running(fork: Fork, *, drain_within: float = 3600.0):  # type: ignore[no-untyped-def]
-    """Run a fork for the block, then drain it."""
+    """Run a fork for the block, then drain it; gives the block the task group, to cancel it."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(fork.run)
-        yield fork
+        yield tasks
         fork.drain(anyio.current_time() + drain_within)

@@ -30,6 +30,7 @@ class CloseReason(enum.Enum):
     PRESSURE = "pressure"  # the budget refuses receives, or too many partitions are open
     QUOTA = "quota"  # the queue hands out no more, since too much of it is in flight
     ORDER = "order"  # a group's next events come only after this batch
+    PROBE = "probe"  # the fork is in trouble: what it holds is what tells whether it still is
     DRAIN = "drain"
 
 
@@ -65,23 +66,26 @@ class Batcher:
 
     def add(self, held: Held, partition: str, now: float) -> list[Batch]:
         """Put an event into its partition's batch; returns the batches that this closed, none of them empty."""
-        closed = []
-        size = len(held.event.body)
+        closed = self.make_room(held, partition)
         batch = self._open.get(partition)
-        if batch is not None and batch.bytes + size > self._limits.max_bytes:
-            closed.append(self._close(partition, CloseReason.BYTES))
-            batch = None
         if batch is None:
             if len(self._open) >= self._limits.max_open:
                 closed += self.close_fullest(CloseReason.PRESSURE)
             batch = self._open[partition] = Batch(partition, now)
         batch.held.append(held)
-        batch.bytes += size
+        batch.bytes += len(held.event.body)
         if len(batch.held) >= self._limits.max_events:
             closed.append(self._close(partition, CloseReason.COUNT))
         elif batch.bytes >= self._limits.max_bytes:
             closed.append(self._close(partition, CloseReason.BYTES))
         return closed
+
+    def make_room(self, held: Held, partition: str) -> list[Batch]:
+        """Close the partition's batch if this event would make it too large; ``add`` does so itself."""
+        batch = self._open.get(partition)
+        if batch is None or batch.bytes + len(held.event.body) <= self._limits.max_bytes:
+            return []
+        return [self._close(partition, CloseReason.BYTES)]
 
     @property
     def next_due(self) -> float | None:

@@ -38,7 +38,10 @@ class Budget:
         return max(0, min(wanted, self.max_events - events, int(by_bytes)))
 
     async def reserve(self, wanted: int) -> Reservation:
-        """Wait until at least one event fits, then reserve room for as many as fit, at most ``wanted``; for none when closed."""
+        """Wait until at least one event fits, then reserve room for as many as fit, at most ``wanted``.
+
+        Once closed it waits for nothing, and may reserve no room at all.
+        """
         while not (count := self.admits(wanted)) and not self._closed:
             if self._freed.is_set():
                 self._freed = anyio.Event()
@@ -51,7 +54,7 @@ class Budget:
         return Reservation(self, count, int(count * self._mean))
 
     def close(self) -> None:
-        """Nothing more will be received: let go of those who wait for room."""
+        """Let go of those that wait for room, since nothing more is received."""
         self._closed = True
         self._freed.set()
 

@@ -8,6 +8,7 @@ import msgspec
 
 from forkstream.errors import DeliveryError, PermanentError, TransientError, as_delivery_error
 from forkstream.event import Drop, Event, Failure, FailureKind
+from forkstream.flow.ask import ask
 from forkstream.flow.custody import Held
 from forkstream.ports import AsyncStage, EventStage
 from forkstream.settings import Settings
@@ -43,69 +44,104 @@ class Passage(msgspec.Struct):
 
 
 class Chain:
-    """Runs steps over held events, replacing each ``held.event`` by the step's output. ``start`` resumes behind a step."""
+    """Runs steps over held events, replacing each ``held.event`` by the step's output. ``start`` resumes behind a step.
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    An async stage has ``patience`` seconds for an answer.
+    """
+
+    def __init__(self, steps: Sequence[Step], patience: float = 60.0) -> None:
         self.steps = steps
+        self._patience = patience
         # from the last sanitising stage on, what goes in is clean
         self._clean_from = max((n + 1 for n, step in enumerate(steps) if step.stage.sanitizes), default=0)
 
     async def run(self, held: list[Held], start: int = 0) -> Passage:
         """Take events through the steps; never raises for an event's sake."""
         passage = Passage(through=held)
-        given = [one.event for one in held]
+        given = {one: one.event for one in held}
         for number, step in enumerate(self.steps[start:], start):
             if not passage.through:
                 break
-            results = self._call(step.stage, passage.through)
-            if results is None:
+            if isinstance(step.stage, EventStage):
+                results = _call(step.stage, passage.through)
+            else:
                 results = await self._apply(step.stage, passage.through)
-            self._advance(passage, results, step.name, sanitised=number >= self._clean_from)
-        self._encode(passage, dict(zip(held, given, strict=True)))
+            _advance(passage, results, step.name, sanitised=number >= self._clean_from)
+        self._encode(passage, given, start)
         return passage
 
-    def _encode(self, passage: Passage, given: Mapping[Held, Event]) -> None:
+    async def resume(self, stopped: Sequence[Stopped]) -> Passage:
+        """Take events again through the steps that stopped them, and through those behind."""
+        numbers = {step.name: number for number, step in enumerate(self.steps)}
+        whole = Passage()
+        for name in dict.fromkeys(one.step for one in stopped):
+            some = [one.held for one in stopped if one.step == name]
+            passage = await self.run(some, numbers.get(name, len(self.steps)))
+            whole.through += passage.through
+            whole.stopped += passage.stopped
+            for reason, dropped in passage.dropped.items():
+                whole.dropped.setdefault(reason, []).extend(dropped)
+        return whole
+
+    def _encode(self, passage: Passage, given: Mapping[Held, Event], start: int) -> None:
         """Encode what stages changed, here and once; an output that is no JSON fails with the chain's input."""
-        for one in [*passage.through]:
+
+        def fails(one: Held) -> DeliveryError | None:
             try:
                 _ = one.event.body
             except Exception as error:  # noqa: BLE001  # a stage put in what JSON can't hold
                 one.event = given[one]
-                passage.through.remove(one)
-                passage.stopped.append(
-                    Stopped(one, self.steps[0].name, as_delivery_error(error), sanitised=not self._clean_from)
-                )
-
-    def _call(self, stage: Stage, held: list[Held]) -> list[object] | None:
-        if not isinstance(stage, EventStage):
+                return as_delivery_error(error)
             return None
-        results: list[object] = []
-        for one in held:
-            try:
-                results.append(stage(one.event))
-            except Exception as error:  # noqa: BLE001  # what a stage can't process never goes on
-                results.append(as_delivery_error(error))
-        return results
 
-    async def _apply(self, stage: Stage, held: list[Held]) -> list[object]:
-        assert isinstance(stage, AsyncStage)  # noqa: S101  # there are two kinds of stage
+        broken = {one: error for one in passage.through if (error := fails(one))}
+        passage.through = [one for one in passage.through if one not in broken]
+        broken |= {one.held: error for one in passage.stopped if (error := fails(one.held))}
+        passage.stopped = [one for one in passage.stopped if one.held not in broken]
+        passage.stopped += [
+            Stopped(one, self.steps[start].name, error, sanitised=start >= self._clean_from)
+            for one, error in broken.items()
+        ]
+
+    async def _apply(self, stage: AsyncStage[Settings], held: list[Held]) -> list[object]:
+        """Ask for a chunk; what fails as a whole for a reason that may lie in one of its events is halved."""
+
+        async def answer() -> list[object]:
+            results: Mapping[Event, object] = await stage.apply([one.event for one in held])
+            return [results.get(one.event, TransientError("left_out")) for one in held]
+
         try:
-            answer: Mapping[Event, object] = await stage.apply([one.event for one in held])
-            return [answer.get(one.event, TransientError("left_out")) for one in held]
-        except Exception as error:  # noqa: BLE001  # as above, for the whole chunk
-            return [as_delivery_error(error)] * len(held)
+            return await ask(answer, self._patience)
+        except PermanentError as error:
+            if len(held) == 1:
+                return [error]
+        except DeliveryError as error:
+            return [error] * len(held)
+        middle = len(held) // 2
+        return [*await self._apply(stage, held[:middle]), *await self._apply(stage, held[middle:])]
 
-    def _advance(self, passage: Passage, results: list[object], step: str, *, sanitised: bool) -> None:
-        through = []
-        for held, result in zip(passage.through, results, strict=True):
-            if isinstance(result, Event):
-                held.event = result
-                through.append(held)
-            elif isinstance(result, Drop):
-                passage.dropped.setdefault(result.reason, []).append(held)
-            else:
-                passage.stopped.append(Stopped(held, step, _error(result), sanitised))
-        passage.through = through
+
+def _call(stage: EventStage[Settings], held: list[Held]) -> list[object]:
+    results: list[object] = []
+    for one in held:
+        try:
+            results.append(stage(one.event))
+        except Exception as error:  # noqa: BLE001  # what a stage can't process never goes on
+            results.append(as_delivery_error(error))
+    return results
+
+
+def _advance(passage: Passage, results: list[object], step: str, *, sanitised: bool) -> None:
+    through = []
+    for held, result in zip(passage.through, results, strict=True):
+        if isinstance(result, Event):
+            held.event = result
+            through.append(held)
+        elif isinstance(result, Drop):
+            passage.dropped.setdefault(str(result.reason), []).append(held)
+        else:
+            passage.stopped.append(Stopped(held, step, _error(result), sanitised))
+    passage.through = through
 
 
 def _error(result: object) -> DeliveryError:

@@ -6,14 +6,21 @@ Deadlines are kept per receive, never per event: all events of one receive were 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import anyio
 
-from forkstream.errors import DeliveryError, as_delivery_error
+from forkstream.backoff import Backoff
+from forkstream.errors import DeliveryError, UnavailableError
 from forkstream.event import Event
+from forkstream.flow.ask import ask
+from forkstream.flow.gate import State, Trouble
 from forkstream.ports import Receipt, Refusal, Source
 from forkstream.settings import Settings
+
+Apply: TypeAlias = Callable[[Sequence[Receipt]], Awaitable[Collection[Refusal]]]
 
 
 class Outcome(enum.Enum):
@@ -26,34 +33,40 @@ class Outcome(enum.Enum):
 
 
 class Held:
-    """One event in the fork's hands, with its receipt. ``event`` changes as the event goes through its stages."""
+    """One event in the fork's hands, with its receipt. ``event`` changes as the event goes through its stages.
 
-    __slots__ = ("charge", "event", "outcome", "receipt", "receive", "settled")
+    ``partition`` is known when it has gone through them. ``group`` and ``receives`` are what the source said, whatever a
+    stage makes of the event. ``is_probe`` if it was received alone, to see whether a trouble is over.
+    """
+
+    __slots__ = ("charge", "event", "group", "is_probe", "outcome", "partition", "receipt", "receive", "receives")
 
     def __init__(self, event: Event, receipt: Receipt, receive: Receive) -> None:
         self.event = event
         self.receipt = receipt
         self.receive = receive
+        self.group = event.group
+        self.receives = event.receive_count
+        self.partition = ""
+        self.is_probe = False
         self.charge = len(event.body)
         self.outcome: Outcome | None = None
-        self.settled = False
 
 
 class Receive:
-    """The events of one receive and until when they are hidden (seconds of the loop's clock)."""
+    """The events of one receive that are not settled, and until when they are hidden (seconds of the loop's clock)."""
 
-    __slots__ = ("extend_at", "held", "hidden_until", "hold_until", "unsettled")
+    __slots__ = ("extend_at", "held", "hidden_until", "hold_until")
 
     def __init__(self, now: float, hold: float, hold_limit: float) -> None:
-        self.held: list[Held] = []
-        self.unsettled = 0
+        self.held: dict[Held, None] = {}  # a settled one leaves: its body must not outlive it in the company of others
         self.hold_until = now + hold_limit
         self.hidden(now, hold)
 
     def hidden(self, now: float, seconds: float) -> None:
         """Note that these events are hidden for ``seconds`` from now; half of that is kept as a reserve."""
         self.hidden_until = now + seconds
-        self.extend_at = now + seconds / 2
+        self.extend_at = now + seconds / 2 if self.hidden_until < self.hold_until - 1 else math.inf
 
 
 class Custody:
@@ -61,6 +74,8 @@ class Custody:
 
     PATIENCE = 1.0
     """Seconds between two passes at least, so that extensions travel in full batches of ten."""
+    ANSWER_SECONDS = 60.0
+    """How long the source may take to settle or hide up to a thousand events, and as long for each thousand more."""
 
     def __init__(self, source: Source[Settings], hold: float, on_trouble: Callable[[DeliveryError], None]) -> None:
         self._source = source
@@ -69,69 +84,103 @@ class Custody:
         self._receives: set[Receive] = set()
         self._quiet = anyio.Lock()
         self.extended = 0
+        self.trouble: Trouble | None = None
+        """Why the source doesn't let this fork settle or hide events, if someone has to mend that: receive nothing more."""
 
     @property
     def hold(self) -> float:
         """Seconds for which a receive hides its events."""
         return self._hold
 
-    def take(self, answer: Iterable[tuple[Event, Receipt]], now: float) -> list[Held]:
+    def take(self, answer: Iterable[tuple[Event, Receipt]], now: float, *, is_probe: bool = False) -> list[Held]:
         """Hold the events of one receive, which hid them for ``hold`` seconds."""
         receive = Receive(now, self._hold, self._source.hold_limit)
-        receive.held = [Held(event, receipt, receive) for event, receipt in answer]
-        receive.unsettled = len(receive.held)
+        receive.held = dict.fromkeys(Held(event, receipt, receive) for event, receipt in answer)
+        for one in receive.held:
+            one.is_probe = is_probe
         if receive.held:
             self._receives.add(receive)
-        return receive.held
+        return [*receive.held]
 
     def forget(self, held: Iterable[Held]) -> None:
         """These are settled: nothing is extended for them any more."""
         for one in held:
-            one.settled = True
-            one.receive.unsettled -= 1
-            if not one.receive.unsettled:
+            one.receive.held.pop(one, None)
+            if not one.receive.held:
                 self._receives.discard(one.receive)
                 one.receive.held = []  # the two would keep each other, and an event's body, until a garbage collection
 
     def undecided(self) -> list[Held]:
-        """Everything that has no outcome yet: what a drain has to release."""
-        return [held for receive in self._receives for held in receive.held if held.outcome is None]
+        """Everything that has no outcome yet, or is to be shown again and is not: what a drain has to release."""
+        open_ = (None, Outcome.RETRY)
+        return [held for receive in self._receives for held in receive.held if held.outcome in open_]
 
     async def run(self) -> None:
         """Extend what is due, for as long as the fork lives."""
         while True:
             await anyio.sleep(self.PATIENCE)
             now = anyio.current_time()
-            due = [receive for receive in self._receives if receive.extend_at <= now]
-            if due:
-                await self._extend(due, now)
+            due: dict[int, list[Receive]] = {}
+            for receive in self._receives:
+                if receive.extend_at <= now:
+                    # SQS refuses what would hide a message for more than 12 hours in all
+                    due.setdefault(math.floor(min(self._hold, receive.hold_until - now)), []).append(receive)
+            for seconds, receives in due.items():
+                await self._extend(receives, now, seconds)
 
-    async def _extend(self, due: list[Receive], now: float) -> None:
+    async def _extend(self, due: list[Receive], now: float, seconds: int) -> None:
         # One that waits to be shown again is left alone: an extension would hide it for longer.
         async with self._quiet:
-            receipts = [held.receipt for receive in due for held in receive.held if _is_kept(held, now)]
-            try:
-                refusals = await self._source.hold(receipts, self._hold)
-            except Exception as error:  # noqa: BLE001  # a source's bug must not end the fork
-                self._on_trouble(
-                    as_delivery_error(error)
-                )  # tried again at the next pass; half of the time is still left
+            receipts = [held.receipt for receive in due for held in receive.held if held.outcome is not Outcome.RETRY]
+            if not receipts or seconds < 1:
                 return
-        self.extended += len(receipts) - len(refusals)
-        refused = {refusal.receipt for refusal in refusals if not refusal.lost}
+            try:
+                refused = await self._ask(lambda some: self._source.hold(some, seconds), receipts)
+            except DeliveryError as error:
+                self._on_trouble(error)  # tried again at the next pass; half of the time is still left
+                return
+        self.extended += len(receipts) - len(refused)
+        not_yet = {receipt for receipt, refusal in refused.items() if not refusal.lost}
         for receive in due:
-            if refused.isdisjoint(held.receipt for held in receive.held):  # else all of it again at the next pass
-                # SQS refuses what would hide a message for more than 12 hours in all
-                receive.hidden(now, min(self._hold, max(receive.hold_until - now, self.PATIENCE)))
+            if not_yet.isdisjoint(held.receipt for held in receive.held):  # else all of it again at the next pass
+                receive.hidden(now, seconds)
 
-    async def show_again(self, receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
-        """End the hold: visible to everybody after ``seconds``, 0 for at once.
+    async def delete(self, receipts: Sequence[Receipt]) -> Mapping[Receipt, Refusal]:
+        """Settle events for good. Returns what the source refuses, by receipt; raises DeliveryError."""
+        return await self._ask(self._source.delete, receipts)
+
+    async def show_again(self, receipts: Sequence[Receipt], seconds: float) -> Mapping[Receipt, Refusal]:
+        """End the hold: visible to everybody after ``seconds``, 0 for at once. Returns and raises as ``delete`` does.
 
         Never beside an extension that is under way: the later of the two would win, and hide the event again.
         """
         async with self._quiet:
-            return await self._source.hold(receipts, seconds)
+            return await self._ask(lambda some: self._source.hold(some, seconds), receipts)
 
+    async def release(self) -> None:
+        """Show again at once what is undecided, or it would stay hidden until its visibility runs out."""
+        backoff = Backoff(first=0.1)
+        receipts = [one.receipt for one in self.undecided()]
+        while receipts:
+            try:
+                refused = await self.show_again(receipts, 0)
+                receipts = [receipt for receipt, refusal in refused.items() if not refusal.lost]
+            except DeliveryError as error:
+                self._on_trouble(error)
+            await anyio.sleep(backoff.wait() if receipts else 0)
 
-def _is_kept(held: Held, now: float) -> bool:
-    return not held.settled and held.outcome is not Outcome.RETRY and now < held.receive.hold_until
+    async def _ask(self, apply: Apply, receipts: Sequence[Receipt]) -> dict[Receipt, Refusal]:
+        given = set(receipts)
+
+        async def answer() -> dict[Receipt, Refusal]:
+            refusals = await apply(receipts)
+            return {refusal.receipt: refusal for refusal in refusals if refusal.receipt in given}
+
+        try:
+            refused = await ask(answer, self.ANSWER_SECONDS * (1 + len(receipts) // 1000))
+        except UnavailableError as error:
+            since = self.trouble.since if self.trouble else anyio.current_time()
+            self.trouble = Trouble(State.HALTED, error.code, error.detail, since)
+            raise
+        self.trouble = None
+        return refused

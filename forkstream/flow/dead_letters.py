@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from forkstream.errors import DeliveryError
+from forkstream.backoff import redelivery_delay
+from forkstream.errors import DeliveryError, as_delivery_error
 from forkstream.flow.batcher import Batch
 from forkstream.flow.custody import Held, Outcome
 from forkstream.flow.delivery import deliver
@@ -36,15 +37,13 @@ class DeadLetters:
         settlement: Settlement,
         *,
         retry: RetryPolicy,
-        again: Callable[[Sequence[Held], str], None],
         on_failure: Callable[[DeliveryError, int], None],
     ) -> None:
         self._fork = fork
         self._partition = partition
-        self._again = again
         self._dead_send, self._dead = anyio.create_memory_object_stream[list[Held]](math.inf)
         self._destination = Destination(
-            writer=writer, gate=Gate(), retry=retry, landing=_Graveyard(settlement, again), on_failure=on_failure
+            writer=writer, gate=Gate(), retry=retry, landing=_Graveyard(settlement), on_failure=on_failure
         )
 
     @property
@@ -54,10 +53,20 @@ class DeadLetters:
 
     def bury(self, accused: Sequence[Accused], step: str) -> None:
         """Take events that failed at ``step``; each becomes its letter, and is settled once that is durable."""
+        dead = []
         for one in accused:
-            letter = letter_of(one.held.event, fork=self._fork, step=step, code=one.code, detail=one.detail)
-            one.held.event = one.held.event.with_(body=letter.encode())
-        self._dead_send.send_nowait([one.held for one in accused])
+            # a detail is whatever the plugin had at hand: an exception, half of a character
+            detail = str(one.detail).encode(errors="backslashreplace").decode()
+            letter = letter_of(one.held.event, fork=self._fork, step=step, code=one.code, detail=detail)
+            try:
+                one.held.event = one.held.event.with_(body=letter.encode())
+                one.held.partition = self._partition(one.held)
+            except Exception as raised:  # noqa: BLE001  # this event has no letter; the others do
+                self._refused(one.held, as_delivery_error(raised))
+            else:
+                dead.append(one.held)
+        if dead:
+            self._dead_send.send_nowait(dead)
 
     def close(self) -> None:
         """No more letters: ``run`` returns once those taken are written."""
@@ -79,21 +88,27 @@ class DeadLetters:
     async def _write(self, dead: list[Held]) -> None:
         batches: dict[str, Batch] = {}
         for held in dead:
-            partition = self._partition(held)
-            batches.setdefault(partition, Batch(partition, anyio.current_time())).held.append(held)
+            batch = batches.setdefault(held.partition, Batch(held.partition, anyio.current_time()))
+            batch.held.append(held)
         for batch in batches.values():
             await deliver(batch, self._destination)
+
+    def _refused(self, held: Held, error: DeliveryError) -> None:
+        self._destination.on_failure(error, 1)
+        self._destination.landing.again([held], error.code)
 
 
 class _Graveyard:
     """Where letters land: written, the event is dead; a letter that can't be written leaves its event with the queue."""
 
-    def __init__(self, settlement: Settlement, again: Callable[[Sequence[Held], str], None]) -> None:
+    def __init__(self, settlement: Settlement) -> None:
         self._settlement = settlement
-        self.again = again
 
     def written(self, held: Sequence[Held]) -> None:
         self._settlement.delete(held, Outcome.DEAD)
 
     def dead(self, accused: Sequence[Accused]) -> None:
         self.again([one.held for one in accused], "dead_letter_failed")
+
+    def again(self, held: Sequence[Held], code: str) -> None:  # noqa: ARG002  # counted where it failed
+        self._settlement.show_again(held, lambda one: redelivery_delay(one.receives))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import anyio
 import msgspec
 
 from forkstream.errors import DeliveryError
@@ -45,7 +46,8 @@ class Landing(Protocol):
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A sink behind its writer, its gate, and the landing of its events.
 
-    ``on_failure`` is told of each failed attempt and each failed event, with how many events it was about.
+    ``on_failure`` is told of each failed attempt and each failed event, with how many events it was about. ``rest`` waits
+    before another attempt of events that fail while others go through.
     """
 
     writer: Writer
@@ -54,11 +56,11 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     landing: Landing
     on_failure: Callable[[DeliveryError, int], None]
     ordered: bool = False
+    rest: Callable[[float], Awaitable[None]] = anyio.sleep
 
     def bury(self, accused: Sequence[Accused]) -> bool:
-        """Let events die, unless so many have died lately that something else must be wrong: then they come again."""
-        if self.gate.may_bury(len(accused)):
-            self.landing.dead(accused)
-            return True
-        self.landing.again([one.held for one in accused], "dead_letter_ratio")
-        return False
+        """Let events die, unless so many have died lately that something else must be wrong: then they are still in hand."""
+        if not self.gate.may_bury(len(accused)):
+            return False
+        self.landing.dead(accused)
+        return True

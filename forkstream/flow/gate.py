@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 import msgspec
 
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, UnavailableError
+
+TOO_MANY_DEAD = "dead_letter_ratio"
+"""The code of a trouble that began since too many events were about to become dead letters."""
 
 
 class State(enum.Enum):
@@ -42,6 +45,8 @@ class Gate:
     BACKOFF = (1.0, 60.0)
     DEAD_MINIMUM = 10
     """So many events must have died within the window before their share can halt a fork."""
+    MAX_DOUBTED = 10
+    """So many are held at most, accused while nobody is blamed, as others are received to tell who is to blame."""
 
     def __init__(self, *, paused: bool = False, max_dead_ratio: float = 1.0) -> None:
         self.paused = paused
@@ -52,6 +57,7 @@ class Gate:
         self._backoff = Backoff(*self.BACKOFF)
         self._next_try = 0.0
         self._accused_alone = 0
+        self._doubted = 0
         self.failed_probes = 0
         self.succeeded_at = float("-inf")
         self._dead = DeadRatio(max_dead_ratio, self.DEAD_MINIMUM)
@@ -65,6 +71,11 @@ class Gate:
     def troubled(self) -> bool:
         """Whether the destination is in trouble now."""
         return self.trouble is not None
+
+    @property
+    def patient(self) -> bool:
+        """Whether events that nobody can be blamed for are held and tried again; a gate without pauses gives them back."""
+        return self.BACKOFF[1] > 0 and not self.draining
 
     # What operators and the service ask for.
 
@@ -101,6 +112,7 @@ class Gate:
         if self.trouble:
             self.trouble = None
             self._backoff.reset()
+            self._next_try = 0.0
             self._wake()
 
     def checked(self) -> None:
@@ -123,12 +135,25 @@ class Gate:
 
     def may_bury(self, events: int) -> bool:
         """Tell whether so many more events may become dead letters; if not, the fork receives one at a time."""
-        if self.trouble and self.trouble.code == "dead_letter_ratio":
-            return False
-        if self._dead.allows(events, anyio.current_time()):
+        in_doubt = self.trouble is not None and self.trouble.code == TOO_MANY_DEAD
+        if not in_doubt and self._dead.allows(events, anyio.current_time()):
             return True
-        self.probe("dead_letter_ratio")
+        self.probe(TOO_MANY_DEAD)
         return False
+
+    @contextmanager
+    def doubt(self) -> Iterator[None]:
+        """Something is held and heard again that is accused while nobody is blamed: it must not stand in others' way."""
+        self._doubted += 1
+        try:
+            yield
+        finally:
+            self._doubted -= 1
+
+    @property
+    def doubted(self) -> int:
+        """How many of those that are held don't count as probes: another may tell whether they or the destination are to blame."""
+        return self._doubted if self._doubted < self.MAX_DOUBTED else 0
 
     # Waiting.
 
@@ -150,7 +175,7 @@ class Gate:
             async with self._prober:
                 if not self.troubled:
                     break
-                await self._sleep_until(self._next_try)
+                await self.pause_between_probes()
                 if self.troubled:  # still, so this is the one that tries
                     yield
                     return
@@ -158,11 +183,14 @@ class Gate:
 
     async def pause_between_probes(self) -> None:
         """Wait for the back-off of the trouble, or until it ends."""
-        if self.troubled:
-            await self._sleep_until(self._next_try)
+        await self._wait_until(self._next_try, lambda: not self.troubled)
 
-    async def _sleep_until(self, time: float) -> None:
-        while self.troubled and not self.draining and (left := time - anyio.current_time()) > 0:
+    async def rest(self, seconds: float) -> None:
+        """Wait so long, or until the fork drains."""
+        await self._wait_until(anyio.current_time() + seconds, lambda: False)
+
+    async def _wait_until(self, time: float, over: Callable[[], bool]) -> None:
+        while not over() and not self.draining and (left := time - anyio.current_time()) > 0:
             with anyio.move_on_after(left):
                 await self._changed.wait()
 
@@ -172,7 +200,8 @@ class Gate:
         if self.state is State.HALTED and state is State.PROBING:
             return  # halted is the stronger; only a success ends it
         self.trouble = Trouble(state, code, detail, since)
-        self._next_try = now + self._backoff.wait()
+        if now >= self._next_try:  # writes that were under way together and fail together are one failed try
+            self._next_try = now + self._backoff.wait()
         self._wake()
 
     def _wake(self) -> None:
@@ -195,7 +224,11 @@ class DeadRatio:
     def count(self, well: int, dead: int, now: float) -> None:
         """Add what was settled now."""
         self._expire(now)
-        self._buckets.append((int(now), well, dead))
+        if self._buckets and self._buckets[-1][0] == int(now):
+            _, more_well, more_dead = self._buckets.pop()
+            self._buckets.append((int(now), well + more_well, dead + more_dead))
+        else:
+            self._buckets.append((int(now), well, dead))
         self._well += well
         self._dead += dead
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -25,9 +25,9 @@ class Groups:
         self._under_way: set[str] = set()
         self._parked: dict[str, list[Held]] = {}
 
-    def admits(self, held: Held, partition: str) -> bool:
+    def admits(self, held: Held) -> bool:
         """Tell whether an event may join its partition's batch now; if not, it is parked until its group is free."""
-        group = held.event.group
+        group, partition = held.group, held.partition
         if group is None:
             return True
         if group in self._under_way or self._partition.get(group, partition) != partition:
@@ -58,17 +58,20 @@ class Groups:
 
 
 def _groups(held: Iterable[Held]) -> list[str]:
-    return list(dict.fromkeys(one.event.group for one in held if one.event.group is not None))
+    return list(dict.fromkeys(one.group for one in held if one.group is not None))
 
 
-def split_behind(held: Sequence[Held], stopped: Sequence[Held]) -> list[Held]:
-    """Of the events of one receive, in its order, name those that come after a stopped one of their group."""
-    gone = set(stopped)
-    blocked: set[str | None] = set()
-    behind = []
+def behind(held: Sequence[Held], *, first: Collection[Held], except_: Collection[Held]) -> list[Held]:
+    """Of the events of one receive, in its order, name those without an outcome that come after one of ``first`` in
+    their group. ``except_`` are on a way of their own, and hold back the others all the same.
+    """
+    blocked: set[str] = set()
+    later = []
     for one in held:
-        if one in gone:
-            blocked.add(one.event.group)
-        elif one.event.group in blocked and one.outcome is None:
-            behind.append(one)
-    return behind
+        if one.group is None:
+            continue
+        if one.group in blocked and one.outcome is None and one not in except_:
+            later.append(one)
+        elif one in first:
+            blocked.add(one.group)
+    return later

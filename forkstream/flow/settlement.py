@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -12,13 +12,12 @@ import anyio
 import msgspec
 
 from forkstream.backoff import Backoff
-from forkstream.errors import DeliveryError, UnavailableError, as_delivery_error
+from forkstream.errors import DeliveryError
 from forkstream.flow.budget import Budget
 from forkstream.flow.custody import Custody, Held, Outcome
-from forkstream.ports import Receipt, Refusal, Source
-from forkstream.settings import Settings
+from forkstream.ports import Receipt, Refusal
 
-Apply: TypeAlias = Callable[[Sequence[Receipt]], Awaitable[Collection[Refusal]]]
+Apply: TypeAlias = Callable[[Sequence[Receipt]], Awaitable[Mapping[Receipt, Refusal]]]
 
 
 class DecidedTwiceError(AssertionError):
@@ -42,10 +41,7 @@ class Settlement:
     CONCURRENCY = 8
     """How many groups of decisions are applied at once; a source may send several requests for each."""
 
-    def __init__(
-        self, source: Source[Settings], custody: Custody, budget: Budget, on_trouble: Callable[[DeliveryError], None]
-    ) -> None:
-        self._source = source
+    def __init__(self, custody: Custody, budget: Budget, on_trouble: Callable[[DeliveryError], None]) -> None:
         self._custody = custody
         self._budget = budget
         self._on_trouble = on_trouble
@@ -53,8 +49,6 @@ class Settlement:
         self._slots = anyio.Semaphore(self.CONCURRENCY)
         self.settled: Counter[Outcome] = Counter()
         self.expired = 0
-        self.denied = False
-        """True while the source refuses settlements for a reason that someone has to mend: receive nothing more."""
 
     def delete(self, held: Sequence[Held], outcome: Outcome) -> None:
         """Settle events for good: they are written, their dead letter is, or a stage dropped them."""
@@ -67,6 +61,10 @@ class Settlement:
             by_delay.setdefault(math.ceil(delay(one)), []).append(one)
         for seconds, group in by_delay.items():
             self._decide(group, Outcome.RETRY, seconds)
+
+    def release_rest(self) -> None:
+        """Let all that has no outcome come again at once, at the end of a drain."""
+        self.show_again([one for one in self._custody.undecided() if one.outcome is None], lambda _: 0)
 
     def close(self) -> None:
         """No more decisions: ``run`` returns once all are applied."""
@@ -86,7 +84,7 @@ class Settlement:
                 for decision in self._waiting():
                     groups.setdefault(decision.delay, []).extend(decision.held)
                 for delay, held in groups.items():
-                    apply = self._source.delete if delay is None else partial(self._custody.show_again, seconds=delay)
+                    apply = self._custody.delete if delay is None else partial(self._custody.show_again, seconds=delay)
                     tasks.start_soon(self._apply, held, apply)
 
     def _waiting(self) -> list[_Decision]:
@@ -105,8 +103,7 @@ class Settlement:
     async def _apply(self, held: Sequence[Held], apply: Apply) -> None:
         backoff = Backoff(first=0.1, cap=10.0)
         while True:
-            held = await self._apply_once(held, apply)
-            held = self._still_valid(held)
+            held = self._still_valid(await self._apply_once(held, apply))
             if not held:
                 return
             await anyio.sleep(backoff.wait())
@@ -115,19 +112,12 @@ class Settlement:
         """Apply to all; returns those for which it has to be tried again."""
         try:
             async with self._slots:
-                refusals = await apply([one.receipt for one in held])
-        except Exception as error:  # noqa: BLE001  # a source's bug must not end the fork
-            trouble = as_delivery_error(error)
-            self.denied = isinstance(trouble, UnavailableError)
-            self._on_trouble(trouble)
+                refused = await apply([one.receipt for one in held])
+        except DeliveryError as error:
+            self._on_trouble(error)
             return held
-        self.denied = False
-        if not refusals:
-            self._finish(held)
-            return ()
-        refused = {refusal.receipt: refusal for refusal in refusals}
+        self.expired += sum(refusal.lost for refusal in refused.values())
         again = [one for one in held if one.receipt in refused and not refused[one.receipt].lost]
-        self.expired += sum(refusal.lost for refusal in refusals)
         self._finish([one for one in held if one.receipt not in refused or refused[one.receipt].lost])
         return again
 

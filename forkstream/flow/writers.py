@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 import math
+import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from functools import partial, reduce
+from functools import reduce
 from typing import Protocol
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from forkstream.event import Event, Failure
+from forkstream.event import Event, Failure, FailureKind
 from forkstream.ports import EventSink, ObjectInfo, ObjectSink, ObjectStage, Payload
 from forkstream.settings import Settings
 from forkstream.ulid import ulid
@@ -45,7 +46,7 @@ class EventWriter:
         self.threads = anyio.CapacityLimiter(math.inf)  # the places are the limit: they outlast a cancellation
 
     def begin(self, partition: str, events: Sequence[Event]) -> Writing:  # noqa: ARG002  # the events know where they go
-        return _EventWriting(self, events)
+        return _EventWriting(self, tuple(events))  # what a sink takes out of its batch must not count as written
 
 
 class _EventWriting:
@@ -54,24 +55,21 @@ class _EventWriting:
         self._events = events
 
     async def attempt(self, number: int) -> Collection[Failure]:  # noqa: ARG002  # an event sink need not know
-        answer = await self._write()
-        if not isinstance(answer, Collection):
+        answer = await self._write_in_thread() if self._writer.blocking else self._writer.sink.write(self._events)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if not isinstance(answer, Collection) or not all(_is_failure(each) for each in answer):
             raise TypeError(f"write returned {type(answer).__name__}, not a collection of failures")
         return answer
 
-    async def _write(self) -> object:
-        if self._writer.blocking:
-            return await self._write_in_thread()
-        written = self._writer.sink.write(self._events)
-        return await written if inspect.isawaitable(written) else written
-
     async def _write_in_thread(self) -> object:
         """Call a sink that blocks. A thread can't be cancelled: after a time-out it goes on and keeps its place."""
-        places, write, began = self._writer.places, self._writer.sink.write, False
+        places, write = self._writer.places, self._writer.sink.write
+        begun = threading.Lock()  # by whoever is first: the thread, or its abandonment before it began
 
         def call() -> object:
-            nonlocal began
-            began = True
+            if not begun.acquire(blocking=False):
+                return ()
             try:
                 return write(self._events)
             finally:
@@ -82,8 +80,16 @@ class _EventWriting:
         try:
             return await anyio.to_thread.run_sync(call, limiter=self._writer.threads, abandon_on_cancel=True)
         finally:
-            if not began:
+            if begun.acquire(blocking=False):
                 places.release()
+
+
+def _is_failure(each: object) -> bool:
+    """Tell whether this is one, whatever its fields' types promise: an author's slip must not lose its event."""
+    if not isinstance(each, Failure):
+        return False
+    fields: list[tuple[object, type]] = [(each.event, Event), (each.kind, FailureKind), (each.code, str)]
+    return all(isinstance(value, expected) for value, expected in fields)
 
 
 class ObjectWriter:
@@ -118,20 +124,26 @@ class _ObjectWriting:
         self._key = key
         self._events = events
         self._payload: Payload | None = None
+        self._rendering = threading.Lock()
 
     async def attempt(self, number: int) -> Collection[Failure]:
-        if self._payload is None:
-            self._payload = await self._render()
-            self._writer.on_rendered(len(self._payload.data))
-        await self._writer.sink.put(self._key, self._payload, attempt=number)
+        payload = self._payload or await self._render()
+        await self._writer.sink.put(self._key, payload, attempt=number)
         return ()
 
     async def _render(self) -> Payload:
         about = ObjectInfo(fork=self._writer.fork, key=self._key, events=len(self._events))
         steps = [await stage.prepare(about) for stage in self._writer.stages]
+
+        def render() -> Payload:
+            with self._rendering:  # an attempt that timed out may be at it still: a thread can't be cancelled
+                if self._payload is None:
+                    self._payload = reduce(
+                        lambda payload, step: step(payload), steps, self._writer.render(self._events)
+                    )
+                return self._payload
+
         # one thread hop (about 100 µs) for all of the CPU work of an object
-        return await anyio.to_thread.run_sync(partial(_fold, self._writer.render, steps, self._events))
-
-
-def _fold(render: Render, steps: Sequence[Callable[[Payload], Payload]], events: Sequence[Event]) -> Payload:
-    return reduce(lambda payload, step: step(payload), steps, render(events))
+        payload = await anyio.to_thread.run_sync(render, abandon_on_cancel=True)
+        self._writer.on_rendered(len(payload.data))
+        return payload

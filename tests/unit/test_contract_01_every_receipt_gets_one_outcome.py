@@ -61,7 +61,7 @@ def scripted(answers: list[str]) -> ScriptedSink:
     return ScriptedSink(script)
 
 
-@settings(max_examples=60)
+@settings(max_examples=600)
 @given(
     answers=ANSWERS,
     count=st.integers(0, 60),

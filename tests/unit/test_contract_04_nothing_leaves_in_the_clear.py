@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import anyio
 import pytest
+from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from forkstream import Drop, Event, PermanentError
+from forkstream import Drop, Event, Failure, PermanentError
+from forkstream.flow.destination import RetryPolicy
 from forkstream.letters import Letter
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until
@@ -131,3 +135,31 @@ def test_partitions_are_computed_after_the_last_event_stage() -> None:
         assert seen == [b'{"clean":true}']
 
     run_on_fake_clock(main)
+
+
+def test_codes_and_reasons_of_values_become_neither_labels_nor_log_lines() -> None:
+    """A plugin that makes its codes of an event's values would show them to everybody, and fill the memory with them."""
+
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        if call > 300:
+            return ()
+        return [Failure.transient(event, f"card <{CARD}{call}>" if call % 2 else f"code_{call}") for event in batch]
+
+    async def main() -> None:
+        source = memory_source(events(500))
+        stage = ScriptedStage(lambda event: Drop(f"small_{event.id}") if int(event.id) else event)
+        fork = fork_of(source, ScriptedSink(script), stages=[stage], retry=RetryPolicy(max_elapsed=7200))
+        async with running(fork, drain_within=1):
+            await until(lambda: not source.waiting, 72000)
+        metrics = generate_latest(fork.meter._metrics.registry).decode()
+        assert CARD not in metrics
+        assert "small_7" in metrics
+        assert "code_2" in metrics
+        assert 'code="malformed"' in metrics
+        assert 'code="other"' in metrics
+        assert metrics.count("forkstream_failures_total{") <= 102
+        assert metrics.count("forkstream_dropped_total{") <= 102
+
+    with capture_logs() as logs:
+        run_on_fake_clock(main)
+    assert CARD not in repr(logs)

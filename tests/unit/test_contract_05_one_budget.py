@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 import anyio
 from prometheus_client import generate_latest
 
-from forkstream import Backlog, Event, Failure
+from forkstream import Backlog, Event, Failure, Receipt
+from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.fork import Fork
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
@@ -95,5 +96,44 @@ def test_near_the_queues_quota_an_empty_receive_closes_batches() -> None:
         async with running(fork):
             await until(lambda: not source.waiting, 120)
         assert closed(fork, "quota") >= 1
+
+    run_on_fake_clock(main)
+
+
+def test_a_settled_event_leaves_the_memory_though_others_of_its_receive_stay() -> None:
+    """Else one event in ten that waits long would keep ten times what the budget counts."""
+
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        return [Failure.transient(event, "hot") for event in batch if int(event.id) % 10 == 0]
+
+    async def main() -> None:
+        source = memory_source(events(100, size=1000))
+        fork = fork_of(source, ScriptedSink(script), retry=RetryPolicy(max_elapsed=1000))
+        async with running(fork, drain_within=1):
+            await until(lambda: len(source.settled) == 90, 60)
+            assert fork.budget.events == len(fork.custody.undecided()) == 10
+            kept = [held for receive in fork.custody._receives for held in receive.held]
+            assert sum(len(one.event.body) for one in kept) == fork.budget.bytes
+
+    run_on_fake_clock(main)
+
+
+def test_a_source_that_never_waits_is_not_asked_without_end() -> None:
+    calls = 0
+
+    async def main() -> None:
+        source = memory_source()
+
+        async def receive(limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:
+            nonlocal calls
+            calls += 1
+            assert calls < 1000
+            return source._take(limit, hold)
+
+        source.receive = receive  # type: ignore[method-assign]
+        async with running(fork_of(source, ScriptedSink())):
+            await anyio.sleep(60)
+            source.put(events(3))
+            await until(lambda: not source.waiting)
 
     run_on_fake_clock(main)

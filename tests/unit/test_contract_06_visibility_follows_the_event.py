@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import anyio
 
-from forkstream import Event, Failure, TransientError
+from forkstream import Event, Failure, Receipt, Refusal, TransientError
 from forkstream.flow.destination import RetryPolicy
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
@@ -87,6 +87,48 @@ def test_a_failed_extension_is_tried_again_while_there_is_time() -> None:
         source.hold = shaky  # type: ignore[method-assign,assignment]
         async with running(fork_of(source, sink, max_events=1000, max_age=1000)):
             await until(lambda: not source.waiting, 2000)
+        assert {event.receive_count for event in sink.events} == {1}
+
+    run_on_fake_clock(main)
+
+
+def test_no_event_is_to_be_hidden_beyond_the_sources_limit() -> None:
+    """SQS refuses what would hide a message for more than 12 hours in all: the last extension is shorter."""
+
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        if anyio.current_time() < 900:
+            raise TransientError("busy")
+        return ()
+
+    async def main() -> None:
+        source, sink = memory_source(events(5)), ScriptedSink(script)
+        source.hold_limit = 1000.0
+        hold = source.hold
+
+        async def strict(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
+            if anyio.current_time() + seconds > 1000:
+                return [Refusal(receipt, lost=False, code="too_long") for receipt in receipts]
+            assert receipts
+            return await hold(receipts, seconds)
+
+        source.hold = strict  # type: ignore[method-assign]
+        async with running(fork_of(source, sink, retry=RetryPolicy(max_elapsed=7200))):
+            await until(lambda: not source.waiting, 2000)
+        assert {event.receive_count for event in sink.events} == {1}
+
+    run_on_fake_clock(main)
+
+
+def test_a_short_batch_and_a_short_write_still_leave_time_to_extend() -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        if anyio.current_time() < 60:
+            raise TransientError("busy")
+        return ()
+
+    async def main() -> None:
+        source, sink = memory_source(events(3)), ScriptedSink(script)
+        async with running(fork_of(source, sink, max_age=0.01, retry=RetryPolicy(write_timeout=0.5))):
+            await until(lambda: not source.waiting)
         assert {event.receive_count for event in sink.events} == {1}
 
     run_on_fake_clock(main)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
+import anyio
 import pytest
 
 from forkstream import Event, ObjectInfo, ObjectSink, ObjectStage, Payload, Settings, TransientError
 from forkstream.flow.writers import ObjectWriter
 from forkstream.formats import Format
-from tests.kit import CONTEXT, events
+from forkstream.testing.clock import run_on_fake_clock
+from tests.kit import CONTEXT, ScriptedObjectSink, events, fork_of, memory_source, running, threads_inline, until
 
 
 class Puts(ObjectSink[Settings]):
@@ -91,4 +94,43 @@ async def test_a_failed_rendering_is_tried_anew() -> None:
     with pytest.raises(TransientError):
         await writing.attempt(1)
     await writing.attempt(2)
+    assert len(sink.puts) == 1
+
+
+def test_a_code_of_a_plugins_own_choosing_changes_no_key() -> None:
+    async def main() -> None:
+        async def lose(call: int) -> None:
+            if call < 4:
+                raise TransientError("partial")
+
+        source, sink = memory_source(events(3)), ScriptedObjectSink(lose)
+        async with running(fork_of(source, sink)):
+            await until(lambda: not source.waiting)
+        assert len({key for key, _ in sink.puts}) == 1
+        assert [attempt for _, attempt in sink.puts] == [1, 2, 3, 4]
+
+    with pytest.MonkeyPatch.context() as patch:
+        threads_inline(patch)
+        run_on_fake_clock(main)
+
+
+async def test_a_rendering_that_takes_longer_than_an_attempt_is_not_begun_anew() -> None:
+    """On real threads: the attempt that timed out left its thread at work, and the next one waits for that."""
+    release, renders = threading.Event(), 0
+
+    def render(batch: Sequence[Event]) -> Payload:
+        nonlocal renders
+        renders += 1
+        assert release.wait(30)
+        return Format().render(batch)
+
+    sink = Puts(lose=0)
+    writing = ObjectWriter("orders", sink, render=render, suffix="").begin("", events(1))
+    with anyio.move_on_after(0.05):
+        await writing.attempt(1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(writing.attempt, 2)
+        await anyio.wait_all_tasks_blocked()
+        release.set()
+    assert renders == 1
     assert len(sink.puts) == 1

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Collection, Sequence
+from typing import Any, Self
 
 import anyio
+import pytest
 
-from forkstream import Event, Failure, TransientError
+from forkstream import Event, Failure, Payload, Receipt, Refusal, TransientError, UnavailableError
+from forkstream.flow.batcher import Limits
+from forkstream.flow.fork import Flow, Fork, Outlet
 from forkstream.service import drain_budget, poll_wait
+from forkstream.telemetry import Meter, Metrics
 from forkstream.testing.clock import run_on_fake_clock
-from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
+from tests.kit import (
+    ScriptedObjectSink,
+    ScriptedSink,
+    ScriptedStage,
+    events,
+    fork_of,
+    memory_source,
+    running,
+    until,
+)
 
 
 def test_open_batches_are_written_and_settled() -> None:
@@ -117,3 +132,139 @@ def test_a_long_poll_never_outlasts_half_of_the_drain_budget() -> None:
     assert poll_wait(120) == 20
     assert drain_budget(30) < 30
     assert drain_budget(1) > 0
+
+
+@pytest.mark.parametrize("waits", ["for room", "for its source"])
+def test_a_drain_does_not_wait_for_what_will_not_come(waits: str) -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        raise UnavailableError("denied")
+
+    async def down(*_: object, **__: object) -> Any:
+        raise TransientError("connection")
+
+    async def main() -> None:
+        source = memory_source(events(100))
+        if waits == "for its source":
+            source.receive = down  # type: ignore[method-assign]
+        fork = fork_of(source, ScriptedSink(script), max_held_events=20)
+        async with running(fork, drain_within=25):
+            await anyio.sleep(207)
+            drained_at = anyio.current_time()
+        assert anyio.current_time() - drained_at < 2
+        assert len(source.waiting) == 100
+
+    run_on_fake_clock(main)
+
+
+@pytest.mark.parametrize("failure", ["raised", "refused"])
+def test_a_release_that_fails_is_tried_again(failure: str) -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        await anyio.sleep_forever()
+        return ()
+
+    async def main() -> None:
+        source, calls = memory_source(events(30)), 0
+        hold = source.hold
+
+        async def shaky(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
+            nonlocal calls
+            calls += 1
+            if calls == 1 and failure == "raised":
+                raise TransientError("throttled")
+            if calls == 1:
+                refused = [Refusal(receipt, lost=False, code="throttled") for receipt in receipts[:10]]
+                return [*refused, *await hold(receipts[10:], seconds)]
+            return await hold(receipts, seconds)
+
+        source.hold = shaky  # type: ignore[method-assign]
+        async with running(fork_of(source, ScriptedSink(script)), drain_within=1):
+            await anyio.sleep(10)
+        assert Counter(event.id for event, seconds in source.released if seconds == 0) == Counter(map(str, range(30)))
+
+    run_on_fake_clock(main)
+
+
+def test_what_was_to_be_shown_again_and_could_not_be_is_released_too() -> None:
+    async def main() -> None:
+        source, down = memory_source(events(3)), True
+        hold = source.hold
+
+        async def shaky(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
+            if down:
+                raise TransientError("connection")
+            return await hold(receipts, seconds)
+
+        def fails(event: Event) -> Event:
+            raise KeyError("a bug")
+
+        source.hold = shaky  # type: ignore[method-assign]
+        async with running(fork_of(source, ScriptedSink(), stages=[ScriptedStage(fails)]), drain_within=1):
+            await anyio.sleep(10)
+            down = False
+        assert {event.id for event, _ in source.released} == {"0", "1", "2"}
+
+    run_on_fake_clock(main)
+
+
+class Closing(ScriptedSink):
+    """Opens a task group of its own, as a plugin with work in the background does; ``how`` it closes."""
+
+    def __init__(self, how: str = "well") -> None:
+        super().__init__()
+        self.how = how
+        self.closed = False
+
+    async def __aenter__(self) -> Self:
+        self.tasks = anyio.create_task_group()
+        await self.tasks.__aenter__()
+        self.tasks.start_soon(anyio.sleep_forever)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.tasks.cancel_scope.cancel()
+        await self.tasks.__aexit__(None, None, None)
+        if self.how == "raises":
+            raise RuntimeError("a bug")
+        if self.how == "hangs":
+            await anyio.sleep_forever()
+        await anyio.sleep(1)
+        self.closed = True
+
+
+@pytest.mark.parametrize("how", ["well", "raises", "hangs"])
+def test_however_one_plugin_closes_the_others_are_closed_and_the_fork_ends(how: str) -> None:
+    async def main() -> None:
+        source, sink, letters = memory_source(events(3)), Closing(how), Closing()
+        fork = fork_of(source, sink, dead_letters=letters, poll_wait=0.5)
+        async with running(fork):
+            await until(lambda: not source.waiting)
+            drained_at = anyio.current_time()
+        assert anyio.current_time() - drained_at < 3.5
+        assert (sink.closed, letters.closed) == (how == "well", True)
+
+    run_on_fake_clock(main)
+
+
+async def test_a_rendering_that_hangs_holds_up_no_drain() -> None:
+    """On real threads: a thread can't be cancelled, but what waits for it can leave."""
+    release = threading.Event()
+
+    def render(batch: Sequence[Event]) -> Payload:
+        assert release.wait(60)
+        return Payload(b"", "text/plain")
+
+    source = memory_source(events(3))
+    flow = Flow(
+        name="test",
+        source=source,
+        outlet=Outlet(sink=ScriptedObjectSink(), render=render),
+        limits=Limits(max_events=3, max_bytes=1000, max_age=0),
+    )
+    fork = Fork(flow, Meter(Metrics(), "test"))
+    try:
+        async with running(fork, drain_within=0.1):
+            await until(lambda: fork.writing, 30)
+        assert not release.is_set()
+    finally:
+        release.set()
+    assert len(source.waiting) == 3

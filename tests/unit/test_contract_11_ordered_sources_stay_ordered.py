@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import anyio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forkstream import Event, Failure, PermanentError, TransientError
+from forkstream import Drop, Event, Failure, PermanentError, TransientError, UnavailableError
 from forkstream.flow.destination import RetryPolicy
+from forkstream.flow.fork import Fork
 from forkstream.testing.clock import run_on_fake_clock
-from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until
+from tests.kit import (
+    ScriptedAsyncStage,
+    ScriptedSink,
+    ScriptedStage,
+    events,
+    fork_of,
+    memory_source,
+    running,
+    until,
+)
 
 
 def assert_in_order(written: Sequence[str], groups: int) -> None:
@@ -24,14 +34,18 @@ def assert_in_order(written: Sequence[str], groups: int) -> None:
         assert numbers == sorted(numbers)
 
 
-@settings(max_examples=60)
+@settings(max_examples=600)
 @given(
     answers=st.lists(st.sampled_from(["ok", "transient", "permanent", "partial", "dead"]), max_size=20),
     groups=st.integers(1, 5),
     max_events=st.integers(1, 30),
+    max_bytes=st.integers(50, 1000),
     partitions=st.integers(1, 3),
+    stage_failures=st.lists(st.sampled_from(["", "first", "last", "all", "poison"]), max_size=20),
 )
-def test_order_survives_failures(answers: list[str], groups: int, max_events: int, partitions: int) -> None:
+def test_order_survives_failures(
+    answers: list[str], groups: int, max_events: int, max_bytes: int, partitions: int, stage_failures: list[str]
+) -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
         await anyio.sleep(0.3)
         answer = answers[call - 1] if call <= len(answers) else "ok"
@@ -47,6 +61,12 @@ def test_order_survives_failures(answers: list[str], groups: int, max_events: in
             return [fail(first, "bad"), *behind]
         return ()
 
+    async def enrich(chunk: Sequence[Event], call: int) -> Mapping[Event, Event | Drop | Failure]:
+        failure = stage_failures[call - 1] if call <= len(stage_failures) else ""
+        failed = {"": chunk[:0], "first": chunk[:1], "last": chunk[-1:], "all": chunk, "poison": chunk[:1]}[failure]
+        fail = Failure.permanent if failure == "poison" else Failure.transient
+        return {event: fail(event, "bad") if event in failed else event for event in chunk}
+
     async def main() -> None:
         source, sink, letters = (
             memory_source(events(60, groups=groups), ordered=True),
@@ -57,8 +77,10 @@ def test_order_survives_failures(answers: list[str], groups: int, max_events: in
         fork = fork_of(
             source,
             sink,
+            stages=[ScriptedAsyncStage(enrich)],
             dead_letters=letters,
             max_events=max_events,
+            max_bytes=max_bytes,
             retry=RetryPolicy(max_elapsed=1),
             max_dead_ratio=1.0,
         )
@@ -105,5 +127,76 @@ def test_a_full_receive_doesnt_wait_for_the_batchs_age_either() -> None:
         source, sink = memory_source(events(10, groups=1), ordered=True), ScriptedSink()
         async with running(fork_of(source, sink, max_events=1000, max_age=3600)):
             await until(lambda: not source.waiting, 30)
+
+    run_on_fake_clock(main)
+
+
+def test_a_group_whose_batch_was_closed_by_its_size_waits_for_it() -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        await anyio.sleep(10 if batch[0].id == "0" else 0.1)
+        return ()
+
+    async def main() -> None:
+        source, sink = memory_source(events(6, groups=1, size=60), ordered=True), ScriptedSink(script)
+        async with running(fork_of(source, sink, max_bytes=160)):
+            await until(lambda: not source.waiting)
+        assert sink.written == ["0", "1", "2", "3", "4", "5"]
+
+    run_on_fake_clock(main)
+
+
+def test_an_event_without_a_partition_holds_back_those_behind_it() -> None:
+    failing = {"1"}
+
+    def partition(event: Event) -> str:
+        if event.id in failing:
+            raise TransientError("not_yet")
+        return ""
+
+    async def main() -> None:
+        source, sink = memory_source(events(6, groups=1), ordered=True), ScriptedSink()
+        sink.partitions = partition
+        async with running(fork_of(source, sink)):
+            await anyio.sleep(60)
+            assert sink.written == ["0"]
+            failing.clear()
+            await until(lambda: not source.waiting)
+        assert sink.written == ["0", "1", "2", "3", "4", "5"]
+
+    run_on_fake_clock(main)
+
+
+def test_a_stage_that_forgets_the_group_changes_no_order() -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        await anyio.sleep(10 if batch[0].id == "0" else 0.1)
+        return ()
+
+    async def main() -> None:
+        source, sink = memory_source(events(4, groups=1), ordered=True), ScriptedSink(script)
+        stage = ScriptedStage(lambda event: Event(event.body, id=event.id))
+        async with running(fork_of(source, sink, stages=[stage], max_events=1)):
+            await until(lambda: not source.waiting)
+        assert sink.written == ["0", "1", "2", "3"]
+
+    run_on_fake_clock(main)
+
+
+def test_at_a_drain_nothing_overtakes_what_stays_undecided() -> None:
+    forks: list[Fork] = []
+
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        if len(batch) > 1:
+            raise PermanentError("halves")
+        if batch[0].id == "0":
+            forks[0].drain(anyio.current_time() + 25)
+            raise UnavailableError("denied")
+        return ()
+
+    async def main() -> None:
+        source, sink = memory_source(events(2, groups=1), ordered=True), ScriptedSink(script)
+        forks.append(fork_of(source, sink))
+        await forks[0].run()
+        assert not sink.written
+        assert len(source.waiting) == 2
 
     run_on_fake_clock(main)

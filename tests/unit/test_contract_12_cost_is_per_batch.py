@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 
+import anyio
+import pytest
 from structlog.testing import capture_logs
 
-from forkstream import Event, Failure
+from forkstream import Event, Failure, TransientError, UnavailableError
 from forkstream.testing.clock import run_on_fake_clock
-from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until
+from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, turns_of, until
 
 EVENTS = 5000
 RECEIVES = EVENTS // 10
@@ -67,3 +69,52 @@ def _count(target: object, name: str, counts: Counter[str]) -> None:
         return call(*args, **kwargs)
 
     setattr(target, name, counted)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "idle",
+        "paused",
+        "halted",
+        "probing",
+        "too many dead",
+        "no room",
+        "source down",
+        "source denied",
+        "deletes denied",
+    ],
+)
+def test_a_fork_that_waits_costs_next_to_nothing(state: str) -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        if state == "halted":
+            raise UnavailableError("denied")
+        if state == "probing":
+            raise TransientError("busy")
+        if state == "no room":
+            await anyio.sleep(50)
+        return [Failure.permanent(event, "bad") for event in batch] if state == "too many dead" else ()
+
+    async def main() -> None:
+        source = memory_source(events(0 if state == "idle" else 1000))
+        if state == "source down":
+            source.receive = _raising(TransientError("connection"))  # type: ignore[method-assign]
+        if state == "source denied":
+            source.receive = _raising(UnavailableError("denied"))  # type: ignore[method-assign]
+        if state == "deletes denied":
+            source.delete = _raising(UnavailableError("denied"))  # type: ignore[method-assign]
+        fork = fork_of(source, ScriptedSink(script), max_held_events=20, paused=state == "paused")
+        async with running(fork, drain_within=1):
+            await anyio.sleep(3600)
+
+    with capture_logs() as logs:
+        turns = turns_of(main)
+    assert turns < 3600 * 20
+    assert len(logs) < 3600 / 10 * 3
+
+
+def _raising(error: Exception) -> Callable[..., Any]:
+    async def call(*_: object, **__: object) -> Any:
+        raise error
+
+    return call

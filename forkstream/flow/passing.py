@@ -1,0 +1,160 @@
+"""Passing: received events on their way through the chain. What fails for now is held and tried again.
+
+chain ─┬─ through                                            ▶ on_through
+       ├─ dropped                                            ▶ landing.dropped
+       └─ stopped ─┬─ permanent                              ▶ landing.condemned
+                   └─ transient, unavailable, or too many    ▶ the same steps again, beside the pollers;
+                      are condemned                            ▶ landing.again when patience ends
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+from anyio.abc import TaskGroup
+
+from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError, as_delivery_error
+from forkstream.event import Event
+from forkstream.flow.chain import Chain, Passage, Stopped
+from forkstream.flow.custody import Held
+from forkstream.flow.destination import RetryPolicy
+from forkstream.flow.gate import TOO_MANY_DEAD, Gate
+from forkstream.flow.landing import SINK, ForkLanding
+from forkstream.flow.ordering import behind
+from forkstream.flow.patience import Patience
+
+
+class Passing:
+    """Takes events from their receive to their partition. ``on_through`` takes those that go on to the sink."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        partition: Callable[[Event], str],
+        *,
+        gate: Gate,
+        retry: RetryPolicy,
+        landing: ForkLanding,
+        ordered: bool,
+        on_through: Callable[[Sequence[Held]], None],
+        on_failure: Callable[[str, DeliveryError, int], None],
+    ) -> None:
+        self._chain = chain
+        self._partition = partition
+        self._gate = gate
+        self._retry_policy = retry
+        self._landing = landing
+        self._ordered = ordered
+        self._on_through = on_through
+        self._on_failure = on_failure
+        self.waiting = 0
+        """How many groups of events are held to be tried again."""
+
+    async def run(self, held: list[Held], retries: TaskGroup) -> None:
+        """Take the events of one receive through; what has to be tried again is left to a task of ``retries``."""
+        passage = await self._chain.run(held)
+        if self._gate.draining:  # an async stage took its time: nothing more can be written, nor buried
+            self._landing.release(held)
+            return
+        stopped = self._decide(held, passage)
+        if stopped:
+            self.waiting += 1
+            retries.start_soon(self._retry, stopped)
+
+    async def _retry(self, stopped: list[Stopped]) -> None:
+        patience = Patience(self._gate, self._retry_policy, [one.held for one in stopped])
+        try:
+            while stopped:
+                held, error = [one.held for one in stopped], _decisive(stopped)
+                pause = patience.pause(error, held)
+                if pause is None:
+                    patience.end(error)
+                    self._give_up(stopped, patience)
+                    return
+                with self._gate.doubt() if isinstance(error, PermanentError) else nullcontext():
+                    await self._gate.rest(pause)
+                    async with self._gate.turn():
+                        passage = None if self._gate.draining else await self._chain.resume(stopped)
+                if passage is None or self._gate.draining:
+                    self._landing.release(held)
+                    return
+                stopped = self._decide(held, passage)
+        finally:
+            self.waiting -= 1
+
+    def _decide(self, held: Sequence[Held], passage: Passage) -> list[Stopped]:
+        """Send on what came through, give what ended here its outcome; returns what has to be tried again."""
+        self._place(passage)
+        counts = Counter((one.step, type(one.error), one.error.code) for one in passage.stopped)
+        for (step, kind, code), count in counts.items():
+            self._on_failure(step, kind(code), count)
+        for reason, dropped in passage.dropped.items():
+            self._landing.dropped(dropped, reason)
+        again = [one for one in passage.stopped if not self._condemn(one)]
+        if self._ordered and passage.stopped:
+            again = self._in_order(held, passage, again)
+        self._on_through([one for one in passage.through if one.outcome is None])
+        return again
+
+    def _in_order(self, held: Sequence[Held], passage: Passage, again: Sequence[Stopped]) -> list[Stopped]:
+        """Let nothing overtake: what comes after a stopped event of its group comes again behind it.
+
+        An event is tried again only at the head of its group: one before it may yet fail in the sink.
+        """
+        stopped = {one.held for one in passage.stopped}
+        self._landing.release(behind(held, first=stopped, except_=stopped - {one.held for one in again}))
+        going = {one.group for one in passage.through if one.outcome is None} - {None}
+        for one in again:
+            if one.held.outcome is None and one.held.group in going:
+                self._landing.again([one.held], one.error.code)
+        return [one for one in again if one.held.outcome is None]
+
+    def _place(self, passage: Passage) -> None:
+        """Name each event's partition; one that has none fails alone."""
+        through = []
+        for one in passage.through:
+            try:
+                one.partition = _text(self._partition(one.event))
+            except Exception as error:  # noqa: BLE001  # accuses this event alone
+                passage.stopped.append(Stopped(one, SINK, as_delivery_error(error), sanitised=True))
+            else:
+                through.append(one)
+        passage.through = through
+
+    def _condemn(self, stopped: Stopped) -> bool:
+        """Let an event die here, if it is to blame and not too many are; False if it has to be tried again."""
+        if isinstance(stopped.error, UnavailableError):
+            self._gate.halt(stopped.error)
+        if isinstance(stopped.error, UnavailableError | TransientError) or not self._gate.may_bury(1):
+            return False
+        self._landing.condemned(stopped)
+        return True
+
+    def _give_up(self, stopped: Sequence[Stopped], patience: Patience) -> None:
+        for one in stopped:
+            if self._may_die(one.error, patience):
+                self._landing.condemned(one)
+            else:
+                self._landing.again([one.held], one.error.code)
+
+    def _may_die(self, error: DeliveryError, patience: Patience) -> bool:
+        if isinstance(error, TransientError):
+            return self._retry_policy.then_dead and self._gate.may_bury(1)
+        return isinstance(error, PermanentError) and patience.is_probe
+
+
+def _text(partition: object) -> str:
+    if not isinstance(partition, str):
+        raise TypeError(f"partition returned {type(partition).__name__}, not a str")
+    return partition
+
+
+def _decisive(stopped: Sequence[Stopped]) -> DeliveryError:
+    """Of several failures choose the one that tells how long to wait: what someone has to mend waits longest."""
+    for kind in (UnavailableError, TransientError):
+        for one in stopped:
+            if isinstance(one.error, kind):
+                return one.error
+    return PermanentError(TOO_MANY_DEAD)
