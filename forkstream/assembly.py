@@ -6,7 +6,8 @@ from forkstream.config.plan import Plan
 from forkstream.flow.batcher import Limits
 from forkstream.flow.chain import Step
 from forkstream.flow.destination import RetryPolicy
-from forkstream.flow.fork import MAX_DEAD_RATIO, DeadLetterOutlet, Flow, Outlet
+from forkstream.flow.fork import MAX_DEAD_RATIO, Flow
+from forkstream.flow.outlet import DeadLetterOutlet, Outlet
 from forkstream.formats import Format
 
 

@@ -108,7 +108,6 @@ class Custody:
             one.receive.held.pop(one, None)
             if not one.receive.held:
                 self._receives.discard(one.receive)
-                one.receive.held = []  # the two would keep each other, and an event's body, until a garbage collection
 
     def undecided(self) -> list[Held]:
         """Everything that has no outcome yet, or is to be shown again and is not: what a drain has to release."""

@@ -29,12 +29,13 @@ from forkstream.flow.gate import Gate, Trouble
 from forkstream.flow.intake import Intake
 from forkstream.flow.landing import SINK, ForkLanding
 from forkstream.flow.lifetimes import Lifetimes
+from forkstream.flow.outlet import DeadLetterOutlet, Outlet
 from forkstream.flow.passing import Passing
 from forkstream.flow.probe import Probe
 from forkstream.flow.settlement import Settlement
 from forkstream.flow.slots import Slots
-from forkstream.flow.writers import EventWriter, ObjectWriter, Render, Writer
-from forkstream.ports import EventSink, ObjectSink, ObjectStage, Plugin, Source
+from forkstream.flow.writers import EventWriter, ObjectWriter, Writer
+from forkstream.ports import EventSink, Plugin, Source
 from forkstream.settings import Settings
 from forkstream.telemetry import Meter
 
@@ -47,21 +48,6 @@ CLOSE_SECONDS = 2.0
 
 MAX_DEAD_RATIO = 0.1
 """The share of dead events within a minute beyond which a fork doubts itself, where the config says nothing."""
-
-
-class Outlet(msgspec.Struct, frozen=True, kw_only=True):
-    """A sink with all that is between events and it. ``render`` and ``suffix`` matter to object sinks alone."""
-
-    sink: EventSink[Settings] | ObjectSink[Settings]
-    render: Render
-    suffix: str = ""
-    stages: Sequence[ObjectStage[Settings]] = ()
-
-
-class DeadLetterOutlet(Outlet, frozen=True, kw_only=True):
-    """Where the dead go. ``include_unsanitised`` lets in what could not be sanitised, if a stage here encrypts."""
-
-    include_unsanitised: bool = False
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ import pytest
 
 from forkstream import Event, Failure, Payload, Receipt, Refusal, TransientError, UnavailableError
 from forkstream.flow.batcher import Limits
-from forkstream.flow.fork import Flow, Fork, Outlet
+from forkstream.flow.fork import Flow, Fork
+from forkstream.flow.outlet import Outlet
 from forkstream.service import drain_budget, poll_wait
 from forkstream.telemetry import Meter, Metrics
 from forkstream.testing.clock import run_on_fake_clock
