@@ -9,8 +9,15 @@ import msgspec
 from msgspec import Meta
 
 
+class _KeywordOnly(msgspec.StructMeta):
+    """Makes every struct of this kind keyword-only, which msgspec's ``kw_only`` does for one class and none below it."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **options: bool) -> _KeywordOnly:
+        return super().__new__(cls, name, bases, namespace, **{"kw_only": True, **options})
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, metaclass=_KeywordOnly, frozen=True, forbid_unknown_fields=True):
     """The base of every settings struct. Fields are checked, defaulted and documented from their declaration.
 
     Document a field with ``Annotated[int, Meta(description="…", ge=1)]``.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from forkstream.cli.options import JsonOption, PluginOption
+from forkstream.cli.plain import plain
 from forkstream.cli.plugins_new import new
 from forkstream.config.overrides import PREFIX, fold
 from forkstream.config.problem import did_you_mean
@@ -132,7 +132,7 @@ def _about(registry: Registry, kind: Kind, name: str) -> About:
         port=port.__name__ if port else "",
         distribution=offer.distribution,
         version=offer.version,
-        description=inspect.cleandoc(plugin.__doc__ or ""),
+        description=plain(plugin.__doc__),
         settings=list(reference(plugin.settings_type(), variable)),
     )
 
@@ -142,13 +142,22 @@ def _lines(about: About) -> Iterator[str]:
     yield ""
     yield from about.description.splitlines()
     for setting in about.settings:
-        given = "required" if setting.required else f"default {setting.default}" if setting.default else "optional"
         yield ""
-        yield f"  {setting.name}: {setting.expected} ({given})"
+        yield f"  {setting.name}: {setting.expected} ({_given(setting)})"
         if setting.description:
             yield f"    {setting.description}"
-        yield f"    {setting.variable}"
+        if setting.variable:
+            yield f"    {setting.variable}"
     yield ""
+
+
+def _given(setting: Setting) -> str:
+    """Say whether it has to be given, and what holds if it is not."""
+    if setting.required:
+        return "required"
+    if setting.required_within:
+        return f"required within {setting.required_within}"
+    return f"default {setting.default}" if setting.default else "optional"
 
 
 def _print_json(value: Any) -> None:

@@ -179,7 +179,7 @@ class Hint:
     def _said(self, limit: float) -> str:
         """A limit in the quantity's own unit."""
         quantity = next((option.quantity for option in self.options if option.quantity), None)
-        return str(quantity(limit)) if quantity else f"{limit:g}"
+        return str(quantity(limit)) if quantity else str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 def _within(meta: Meta, value: object) -> bool:

@@ -15,27 +15,53 @@ class Setting(msgspec.Struct, frozen=True):
     """One setting of a plugin or of the config itself."""
 
     name: str
-    """Dotted, where it is a setting of a setting."""
+    """Dotted, where it is a setting of a setting; ``<name>`` and ``<n>`` stand for an entry of a mapping and of a list."""
     expected: str
     required: bool
+    required_within: str
+    """The setting that may be left out and with it this one; empty if there is none, or if this one may always be left out."""
     default: str
     """As it would be written; empty for a required setting, and where nothing at all is the default."""
+    units: list[str]
+    """The units that a quantity may have; empty for anything else."""
     description: str
     variable: str
-    """The environment variable that overrides it."""
+    """The environment variable that overrides it; empty where there is none."""
 
 
-def reference(type_: type[msgspec.Struct], variable: str, prefix: str = "") -> Iterator[Setting]:
-    """List a struct's settings, those of the structs within it below them. ``variable`` names the struct itself."""
-    for field in msgspec.structs.fields(type_):
+def reference(type_: type[msgspec.Struct], variable: str, prefix: str = "", within: str = "") -> Iterator[Setting]:
+    """List a struct's settings, the required first, those of the structs within a setting below it.
+
+    ``variable`` names the struct itself, ``within`` the setting with which all of it may be left out.
+    """
+    for field in sorted(msgspec.structs.fields(type_), key=lambda field: not field.required):
         hint = Hint(field.type)
-        name, below = f"{prefix}{field.encode_name}", f"{variable}__{fold(field.encode_name)}"
+        name, below = f"{prefix}{field.encode_name}", variable and f"{variable}__{fold(field.encode_name)}"
         structs = [option.struct for option in hint.options if option.struct]
         if not structs or len(hint.options) > 1:
-            description = hint.description or (_first_line(structs[0]) if structs else "")
-            yield Setting(name, hint.expected(), field.required, _default(field, hint), description, below)
+            yield Setting(
+                name=name,
+                expected=hint.expected(),
+                required=field.required and not within,
+                required_within=within if field.required else "",
+                default=_default(field, hint),
+                units=[unit for option in hint.options if option.quantity for unit in option.quantity.units],
+                description=hint.description or (_first_line(structs[0]) if structs else ""),
+                variable=below,
+            )
+        outer = within if field.required else name
         for struct in structs:
-            yield from reference(struct, below, f"{name}.")
+            yield from reference(struct, below, f"{name}.", outer)
+        for part, word in _parts(hint):
+            yield from reference(part, "", f"{name}.{word}.", name)
+
+
+def _parts(hint: Hint) -> Iterator[tuple[type[msgspec.Struct], str]]:
+    """The structs that the entries of a list or a mapping are, and the word for such an entry."""
+    for option in hint.options:
+        parts = [(option.item, "<n>")] if option.item else [(option.entry[1], "<name>")] if option.entry else []
+        for part, word in parts:
+            yield from ((each.struct, word) for each in part.options if each.struct)
 
 
 def _default(field: msgspec.structs.FieldInfo, hint: Hint) -> str:

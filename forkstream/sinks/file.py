@@ -33,7 +33,7 @@ _MENDABLE = {
 """Errors that somebody has to mend: space, rights, a mount that is gone, a file where a directory should be."""
 
 
-class FileConfig(PrefixSettings, kw_only=True):
+class FileConfig(PrefixSettings):
     """Where the files go."""
 
     directory: Annotated[str, Meta(description="the directory, made if it is missing; ~ is the home", min_length=1)]

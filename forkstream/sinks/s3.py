@@ -35,7 +35,7 @@ class SseKms(Settings):
     kms_key: Annotated[str, Meta(description="the key's id or ARN, or alias/name", min_length=1)]
 
 
-class S3Config(PrefixSettings, kw_only=True):
+class S3Config(PrefixSettings):
     """Where the objects go, and how S3 keeps them."""
 
     bucket: Annotated[str, Meta(description="the bucket's name, or an access point's ARN", min_length=1)]

@@ -20,6 +20,15 @@ class Retry(Settings):
     """How often it is tried."""
     limit: Annotated[Size, Meta(description="size of a request", ge=1024)] = Size(5 * 2**20)
 
+class Proxy(Settings):
+    """How to reach it through a proxy."""
+    port: int = 8080
+    host: str
+
+class Route(Settings):
+    """One way."""
+    to: str
+
 class WebhookConfig(Settings):
     url: Annotated[str, Meta(description="where to")]
     wait: Duration = Duration(90)
@@ -28,11 +37,14 @@ class WebhookConfig(Settings):
     headers: dict[str, str] = field(default_factory=dict)
     retry: Retry = Retry()
     log: bool | Retry = Retry()
+    proxy: Proxy | None = None
+    routes: dict[str, str | Route] = field(default_factory=dict)
+    secret_name: str
 
 class Webhook(EventSink[WebhookConfig]):
     """POST each batch.
 
-    As NDJSON.
+    As NDJSON, **always**: ``url`` takes it, see :class:`~forkstream.ports.EventSink` and :meth:`write`.
     """
 
     async def write(self, events: Sequence[Event]) -> Collection[Failure]:
@@ -44,11 +56,14 @@ webhook (sink, EventSink) of webhook.py
 
 POST each batch.
 
-As NDJSON.
+As NDJSON, always: `url` takes it, see EventSink and write.
 
   url: text (required)
     where to
     FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__URL
+
+  secret_name: text (required)
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__SECRET_NAME
 
   wait: a number with a unit (ms, s, m, h, d), such as 60s (default 90s)
     FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__WAIT
@@ -73,6 +88,21 @@ As NDJSON.
   log.limit: a number with a unit (B, KiB, MiB, GiB, KB, MB, GB) of at least 1KiB, such as 5MiB (default 5MiB)
     size of a request
     FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__LOG__LIMIT
+
+  proxy: settings (port, host) (optional)
+    How to reach it through a proxy.
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__PROXY
+
+  proxy.host: text (required within proxy)
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__PROXY__HOST
+
+  proxy.port: a whole number (default 8080)
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__PROXY__PORT
+
+  routes: a mapping of names to text or settings (to) (default {})
+    FORKSTREAM_FORKS__<FORK>__SINK__WEBHOOK__ROUTES
+
+  routes.<name>.to: text (required within routes)
 
 """
 
@@ -126,6 +156,19 @@ def test_about_shows_each_kind_of_a_name_or_the_one_that_is_asked_for(capsys: py
     assert run("plugins", "about", "sqs", "--kind", "source", "--json") == 0
     (source,) = json.loads(capsys.readouterr().out)
     assert source["settings"][0]["variable"] == "FORKSTREAM_FORKS__<FORK>__SOURCE__SQS__QUEUE"
+    assert "``" not in source["description"]
+
+
+def test_about_gives_a_machine_each_setting_with_its_units_and_what_it_is_required_within(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("plugins", "about", "webhook", "--plugin", "webhook.py", "--json") == 0
+    settings = {one["name"]: one for one in json.loads(capsys.readouterr().out)[0]["settings"]}
+    assert settings["wait"]["units"] == ["ms", "s", "m", "h", "d"]
+    assert settings["url"]["units"] == []
+    required = {name: (one["required"], one["required_within"]) for name, one in settings.items()}
+    assert (required["url"], required["wait"]) == ((True, ""), (False, ""))
+    assert (required["proxy.host"], required["proxy.port"]) == ((False, "proxy"), (False, ""))
 
 
 def test_about_an_unknown_plugin_points_to_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +89,13 @@ def test_the_nearest_aws_setting_wins_field_by_field() -> None:
     inner, outer = AwsSettings(region="eu-west-1", role_arn="a"), AwsSettings(region="us-east-1", profile="p")
     assert inner.over(outer) == AwsSettings(region="eu-west-1", role_arn="a", profile="p")
     assert inner.over(AwsSettings()) == inner
+
+
+def test_a_required_setting_may_stand_behind_an_optional_one() -> None:
+    class Proxy(Settings):
+        port: int = 8080
+        host: str
+
+    assert msgspec.convert({"host": "h"}, Proxy) == Proxy(host="h", port=8080)
+    with pytest.raises(TypeError):
+        Proxy("h")  # type: ignore[call-arg, arg-type]  # by name only
