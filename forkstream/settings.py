@@ -12,8 +12,10 @@ from msgspec import Meta
 class _KeywordOnly(msgspec.StructMeta):
     """Makes every struct of this kind keyword-only, which msgspec's ``kw_only`` does for one class and none below it."""
 
-    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **options: bool) -> _KeywordOnly:
-        return super().__new__(cls, name, bases, namespace, **{"kw_only": True, **options})
+    def __new__(
+        cls, name: str, bases: tuple[type, ...], namespace: dict[str, object], **options: object
+    ) -> _KeywordOnly:
+        return super().__new__(cls, name, bases, namespace, **{"kw_only": True, **options})  # type: ignore[arg-type]  # msgspec's own
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))

@@ -46,16 +46,22 @@ def plan(
 
     Rows of one key collapse into one put, the newest by ``version`` (without one, and among equals, the last),
     since a queue repeats itself and BatchWriteItem refuses a key that stands in it twice. Where writes are
-    compared by version, the events of an ordering group share a lane instead and keep their order.
+    compared by version, the events of an ordering group share a lane instead and keep their order: behind one
+    that is no item, no later one of its group is put.
     """
     lanes: dict[Hashable, Lane] = {}
     failures: list[Failure] = []
+    stopped: set[str | None] = set()
     for event, row in rows:
+        if event.group in stopped:
+            failures.append(Failure.transient(event, "behind_failed"))
+            continue
         try:
             put = _put(event, row, key)
             age = version_of(put.item, version) if version is not None else None
         except PermanentError as error:
             failures.append(Failure.permanent(event, error.code, error.detail))
+            stopped.update({event.group} - {None} if version is not None else ())
             continue
         if version is not None and event.group is not None:
             lanes.setdefault(("group", event.group), []).append(put)

@@ -157,6 +157,24 @@ def test_contract_11_a_group_keeps_its_order_and_collapses_nothing() -> None:
     assert [[put.events[0].id for put in lane] for lane in lanes] == [["0", "2", "3"], ["1"], ["4"]]
 
 
+def test_contract_11_behind_an_event_that_is_no_item_its_group_waits_whatever_the_keys() -> None:
+    made: list[tuple[str | None, Row]] = [
+        ("g", {"Id": "a", "V": 1}),
+        ("g", {"Id": "b"}),  # no version
+        ("g", {"Id": "c", "V": 3}),
+        ("h", {"Id": "c", "V": 4}),
+        (None, {"Id": "d"}),
+        (None, {"Id": "e", "V": 5}),
+    ]
+    lanes, failures = plan(
+        [(Event(b"", id=str(at), group=group), row) for at, (group, row) in enumerate(made)], key=KEY, version="V"
+    )
+    assert sorted(put.events[0].id for lane in lanes for put in lane) == ["0", "3", "5"]
+    assert [(failure.event.id, failure.code) for failure in failures] == [
+        ("1", "version_missing"), ("2", "behind_failed"), ("4", "version_missing"),
+    ]  # fmt: skip
+
+
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(-3, 3), st.sampled_from([None, "g", "h"])), max_size=30),
     st.booleans(),
