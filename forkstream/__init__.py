@@ -15,6 +15,7 @@ from forkstream.errors import (
 )
 from forkstream.event import Attribute, Drop, Event, Failure, FailureKind, Json, Target
 from forkstream.ports import (
+    Advice,
     AsyncStage,
     Backlog,
     BatchDefaults,
@@ -30,10 +31,12 @@ from forkstream.ports import (
     Receipt,
     Refusal,
     Source,
+    Surroundings,
 )
 from forkstream.settings import AwsSettings, Duration, Rate, Secret, Settings, Size
 
 __all__ = [
+    "Advice",
     "AsyncStage",
     "Attribute",
     "AwsSettings",
@@ -66,6 +69,7 @@ __all__ = [
     "Settings",
     "Size",
     "Source",
+    "Surroundings",
     "Target",
     "TransientError",
     "UnavailableError",

@@ -36,12 +36,12 @@ def flow_of(plan: Plan, *, poll_wait: float = 20.0) -> Flow:
 
 
 def _limits(plan: Plan) -> Limits:
-    batch, suits = plan.settings.batch, plan.sink.batch_defaults
+    batch = plan.batch_limits
     return Limits(
-        max_events=suits.max_events if batch.max_events is None else batch.max_events,
-        max_bytes=suits.max_bytes if batch.max_bytes is None else batch.max_bytes,
-        max_age=suits.max_age if batch.max_age is None else batch.max_age,
-        max_open=batch.max_open,
+        max_events=batch.max_events,
+        max_bytes=batch.max_bytes,
+        max_age=batch.max_age,
+        max_open=plan.settings.batch.max_open,
     )
 
 

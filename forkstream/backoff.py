@@ -29,7 +29,11 @@ class Backoff:
         self._next = self._first
 
 
-def redelivery_delay(receive_count: int, first: float = 2.0, cap: float = 900.0) -> float:
+LONGEST_REDELIVERY = 900.0
+"""Seconds until an event that was given up on becomes visible again, at most."""
+
+
+def redelivery_delay(receive_count: int, first: float = 2.0, cap: float = LONGEST_REDELIVERY) -> float:
     """Seconds until an event that was given up on becomes visible again: doubling with each receive, at most 15 minutes.
 
     Released at 0 instead, a poison event would spin through its receives in a second.

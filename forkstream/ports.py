@@ -77,6 +77,10 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         return self.events / at_once * -(-self.event_bytes * at_once // size)
 
 
+UNANSWERED = "unanswered"
+"""The code of an :class:`Advice` that tells of a question that could not be asked, and is no warning."""
+
+
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that can work and will hurt: ``forkstream check`` shows it as a warning.
 
@@ -89,6 +93,16 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     do: str
     setting: str = ""
+
+    @classmethod
+    def unanswered(cls, question: str, answer: str) -> Self:
+        """Tell, instead of advice, that a question could not be asked: ``the subscriptions``, ``denied (sns:…)``. It is no warning."""
+        return cls(
+            code=UNANSWERED,
+            found=f"{question}: {answer}",
+            why="so what is wrong there is not known",
+            do="allow it to see more",
+        )
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from forkstream.aws.envelope import Envelope
-from forkstream.aws.errors import translating
+from forkstream.aws.feeding_subscriptions import delivers_raw, feeding_subscriptions
 from forkstream.aws.queue import QueueClient
 from forkstream.aws.queue_policy import sending_topics
-from forkstream.aws.session import AwsSession
 from forkstream.errors import UnavailableError
 from forkstream.settings import AwsSettings
-
-if TYPE_CHECKING:
-    from types_aiobotocore_sns import SNSClient
 
 _ADVICE = "where this cannot be allowed, set `envelope: raw` or `envelope: sns`"
 _FRESH_SECONDS = 60.0
@@ -53,10 +46,10 @@ class Subscriptions:
         subscribed: set[str] = set()
         for topic in sorted(topics):
             try:
-                feeding = await self._feeding(topic, found["QueueArn"])
+                feeding = await feeding_subscriptions(topic, found["QueueArn"], self._settings)
             except UnavailableError as error:
                 raise UnavailableError(error.code, f"{error.detail}; {_ADVICE}") from None
-            raw |= feeding
+            raw |= {subscription: delivers_raw(attributes) for subscription, attributes in feeding.items()}
             if feeding:
                 subscribed.add(topic)
         self._raw, self._topics, self._asked_at = raw, frozenset(subscribed), time.monotonic()
@@ -71,27 +64,3 @@ class Subscriptions:
         if envelope.subscription in self._raw:  # raw now, perhaps, but not when it delivered this
             return True
         return envelope.topic in self._topics and not any(self._raw.values())
-
-    async def _feeding(self, topic: str, queue: str) -> dict[str, bool]:
-        """Find the topic's subscriptions that feed the queue, each with whether it delivers raw; none if the topic is gone."""
-        session = AwsSession(msgspec.structs.replace(self._settings, region=topic.split(":")[3]))
-        try:
-            async with session.client("sns") as sns:
-                with translating("sns:ListSubscriptionsByTopic", topic):
-                    pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-                    found = [one async for page in pages for one in page["Subscriptions"]]
-                with translating("sns:GetSubscriptionAttributes", topic):
-                    return {
-                        one["SubscriptionArn"]: await _delivers_raw(sns, one["SubscriptionArn"])
-                        for one in found
-                        if one["Protocol"] == "sqs" and one["Endpoint"] == queue
-                    }
-        except UnavailableError as error:
-            if error.code == "missing":
-                return {}
-            raise
-
-
-async def _delivers_raw(sns: SNSClient, subscription: str) -> bool:
-    answer = await sns.get_subscription_attributes(SubscriptionArn=subscription)
-    return answer["Attributes"].get("RawMessageDelivery") == "true"

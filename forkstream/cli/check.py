@@ -1,4 +1,4 @@
-"""``forkstream check``: everything that would keep a config from running, before it runs."""
+"""``forkstream check``: everything that would keep a config from running, and what will hurt, before it runs."""
 
 from __future__ import annotations
 
@@ -9,25 +9,12 @@ import msgspec
 import typer
 
 from forkstream.cli.options import ConfigArgument, ForkOption, JsonOption, PluginOption
+from forkstream.config.inspection import Inspection
 from forkstream.config.loading import Config, load_config
 from forkstream.config.plan import Plan
 from forkstream.config.problem import InvalidConfigError, Problem
-from forkstream.errors import DeliveryError
-from forkstream.ports import Plugin
+from forkstream.config.warning import ConfigWarning
 from forkstream.registry import Registry
-from forkstream.settings import Settings
-
-ANSWER_SECONDS = 30.0
-"""How long one plugin may take to open and to ask what it needs."""
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What a plugin found when it asked the outside world whether it could work."""
-
-    fork: str
-    step: str
-    code: str
-    detail: str
 
 
 def check(
@@ -39,11 +26,13 @@ def check(
     connect: Annotated[
         bool, typer.Option("--connect", help="Ask each queue, bucket, key, table and index too; leaves nothing behind.")
     ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail it too.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Check a config: every problem of the file and the environment at once, sorted by place.
+    """Check a config: every problem of the file and the environment at once, sorted by place, and what will hurt.
 
-    Exits with 0 if it can run, 2 if it has problems, and 1 if something that it names cannot be used (--connect).
+    Exits with 0 if it can run, 2 if it has problems, and 1 if something that it names cannot be used (--connect) or,
+    with --strict, if there is a warning. Some warnings take a look at the queue, bucket or topic: --connect.
 
     [bold]Examples[/]
 
@@ -51,7 +40,7 @@ def check(
 
     forkstream check deploy/forkstream.yaml --fork search --connect
 
-    forkstream check s3://config/forkstream.yaml --json
+    forkstream check s3://config/forkstream.yaml --strict --json
     """
     try:
         loaded = load_config(
@@ -60,41 +49,15 @@ def check(
     except InvalidConfigError as error:
         _show_problems(error.found, json=json)
         raise typer.Exit(2) from None
-    findings = anyio.run(_ask_all, loaded.plans) if connect else None
-    _show(loaded, findings, json=json)
-    if findings:
+    inspection = Inspection(loaded, workers=workers, connect=connect)
+    anyio.run(inspection.run)
+    ok = not (inspection.findings or (strict and inspection.warnings))
+    if json:
+        _print_json(_as_json(loaded, inspection, ok=ok, connect=connect))
+    else:
+        _show(loaded, inspection, connect=connect)
+    if not ok:
         raise typer.Exit(1)
-
-
-async def _ask_all(plans: list[Plan]) -> list[Finding]:
-    findings: list[Finding] = []
-
-    async def ask_fork(plan: Plan) -> None:
-        for step, plugin in plan.steps:
-            problem = await _ask(plugin)
-            if problem:
-                findings.append(Finding(plan.name, step, *problem))
-
-    async with anyio.create_task_group() as tasks:
-        for plan in plans:
-            tasks.start_soon(ask_fork, plan)
-    order = [plan.name for plan in plans]
-    return sorted(findings, key=lambda finding: order.index(finding.fork))
-
-
-async def _ask(plugin: Plugin[Settings]) -> tuple[str, str] | None:
-    """Open, ask, close; returns what is wrong as a code and its detail."""
-    try:
-        with anyio.fail_after(ANSWER_SECONDS):
-            async with plugin:
-                await plugin.check()
-    except DeliveryError as error:
-        return error.code, error.detail
-    except TimeoutError:
-        return "no_answer", f"no answer within {ANSWER_SECONDS:g} s"
-    except Exception as error:  # noqa: BLE001  # a stranger's plugin may raise anything; the others must still be asked
-        return "unexpected", f"{type(error).__name__}: {error}"
-    return None
 
 
 def _show_problems(problems: list[Problem], *, json: bool) -> None:
@@ -104,27 +67,48 @@ def _show_problems(problems: list[Problem], *, json: bool) -> None:
         return
     for problem in problems:
         print(problem)
-    print(f"\n{len(problems)} problem{'s' if len(problems) > 1 else ''}")
+    print(f"\n{_counted(len(problems), 'problem')}")
 
 
-def _show(loaded: Config, findings: list[Finding] | None, *, json: bool) -> None:
-    if json:
-        forks = [{"name": plan.name, "steps": [step for step, _ in plan.steps]} for plan in loaded.plans]
-        asked = {} if findings is None else {"findings": findings}
-        _print_json({"ok": not findings, "forks": forks, **asked})
-        return
+def _as_json(loaded: Config, inspection: Inspection, *, ok: bool, connect: bool) -> dict[str, Any]:
+    forks = [{"name": plan.name, "steps": [step for step, _ in plan.steps]} for plan in loaded.plans]
+    answer: dict[str, Any] = {"ok": ok, "forks": forks, "warnings": [_row(each) for each in inspection.warnings]}
+    if connect:
+        answer |= {"findings": inspection.findings, "unanswered": [_row(each) for each in inspection.unanswered]}
+    return answer
+
+
+def _row(warning: ConfigWarning) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(warning)
+    return {**row.pop("place"), **row}
+
+
+def _show(loaded: Config, inspection: Inspection, *, connect: bool) -> None:
     width = max(len(plan.name) for plan in loaded.plans)
     for plan in loaded.plans:
         print(f"{plan.name:<{width}}  {_flow(plan)}")
-        for finding in findings or ():
+        for finding in inspection.findings:
             if finding.fork == plan.name:
                 print(
                     f"{'':<{width}}  {finding.step}: {finding.code}{f' ({finding.detail})' if finding.detail else ''}"
                 )
-    if findings:
-        print(f"\n{loaded.document}: in order, but {len(findings)} of its plugins cannot work now")
+        for each in inspection.unanswered:
+            if each.fork == plan.name:
+                print(f"{'':<{width}}  {each.path.partition(f'.{plan.name}.')[2]}: not looked at: {each.found}")
+    print()
+    for warning in inspection.warnings:
+        print(f"warning: {warning}")
+    if inspection.warnings:
+        print()
+    warned = f", {_counted(len(inspection.warnings), 'warning')}" if inspection.warnings else ""
+    if inspection.findings:
+        print(f"{loaded.document}: in order, but {len(inspection.findings)} of its plugins cannot work now{warned}")
     else:
-        print(f"\n{loaded.document}: ok{'' if findings is None else ', and everything that it names can be used'}")
+        print(f"{loaded.document}: ok{', and everything that it names can be used' if connect else ''}{warned}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
 
 
 def _flow(plan: Plan) -> str:

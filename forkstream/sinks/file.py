@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import takewhile
@@ -18,7 +18,8 @@ from msgspec import Meta
 
 from forkstream.errors import PermanentError, TransientError, UnavailableError
 from forkstream.event import Event
-from forkstream.ports import BatchDefaults, Context, ObjectSink, Payload
+from forkstream.ports import Advice, BatchDefaults, Context, ObjectSink, Payload, Surroundings
+from forkstream.sinks.at_rest import in_the_clear
 from forkstream.sinks.prefix import Prefix, PrefixSettings
 
 _THREADS = 4
@@ -73,6 +74,10 @@ class FileSink(ObjectSink[FileConfig]):
     async def check(self) -> None:
         """Write a few bytes into the directory, or the nearest that exists above it, and remove them again."""
         await anyio.to_thread.run_sync(self._probe, limiter=self._threads, abandon_on_cancel=True)
+
+    async def advise(self, fork: Surroundings) -> Collection[Advice]:
+        found = f"files below {self._directory} are as readable as the directory is"
+        return [*in_the_clear(fork, found=found, do="add the stage encrypt")]
 
     def _path(self, key: str) -> Path:
         parts = PurePosixPath(key).parts

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from aiobotocore.config import AioConfig
+from botocore.exceptions import ClientError
 from msgspec import Meta
 
 from forkstream.aws.errors import translating
@@ -16,8 +17,9 @@ from forkstream.aws.key_permission import key_permission
 from forkstream.aws.session import AwsSession
 from forkstream.errors import DeliveryError, PermanentError, TransientError
 from forkstream.event import Event
-from forkstream.ports import BatchDefaults, Context, Load, ObjectSink, Payload, Permission
+from forkstream.ports import Advice, BatchDefaults, Context, Load, ObjectSink, Payload, Permission, Surroundings
 from forkstream.settings import AwsSettings, Settings, Size
+from forkstream.sinks.at_rest import in_the_clear, unreadable_for_athena
 from forkstream.sinks.crc32 import crc32
 from forkstream.sinks.multipart import MultipartUpload
 from forkstream.sinks.prefix import Prefix, PrefixSettings
@@ -60,6 +62,10 @@ class S3Config(PrefixSettings):
     part_size: Annotated[Size, Meta(description="size of a part (S3: 5 MiB to 5 GiB)", ge=5 * 2**20, le=5 * 2**30)] = (
         Size(8 * 2**20)
     )
+    athena: Annotated[
+        bool,
+        Meta(description="the objects are to be queried with Athena: `forkstream check` warns of what it cannot read"),
+    ] = False
     parts_at_once: Annotated[int, Meta(description="parts of one object under way at once", ge=1)] = 4
     aws: AwsSettings = AwsSettings()
 
@@ -142,6 +148,36 @@ class S3Sink(ObjectSink[S3Config]):
         upload = MultipartUpload(self._s3, at, part_size=self.config.part_size, at_once=1)
         with translating(_PUT, self.config.bucket):
             await upload.abort(await upload.begin(self._kept))
+
+    async def advise(self, fork: Surroundings) -> Collection[Advice]:
+        """Warn of what lies in the clear, by the bucket's own default where that may be asked (s3:GetEncryptionConfiguration)."""
+        advice = [*unreadable_for_athena(fork, setting="athena")] if self.config.athena else []
+        if isinstance(self.config.sse, SseKms):
+            return advice
+        found = f"sse: {self.config.sse}" if self.config.sse else "no sse, so the bucket's own default holds"
+        if self.config.sse is None and fork.connected and fork.sanitized and not fork.encrypted:
+            try:
+                by_default = await self._encryption()
+            except DeliveryError as error:
+                advice.append(Advice.unanswered("the bucket's default encryption", f"{error.code} ({error.detail})"))
+            else:
+                if by_default.startswith("aws:kms"):
+                    return advice
+                found = f"no sse, and the bucket's own default is {by_default}"
+        remedy = "add the stage encrypt, or sse: {kms_key: …} with a key that few may use"
+        return [*advice, *in_the_clear(fork, found=found, do=remedy)]
+
+    async def _encryption(self) -> str:
+        """Ask how the bucket encrypts where a put says nothing: ``AES256``, ``aws:kms`` or ``aws:kms:dsse``."""
+        with translating("s3:GetEncryptionConfiguration", self.config.bucket):
+            try:
+                answer = await self._s3.get_bucket_encryption(**self._bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "ServerSideEncryptionConfigurationNotFoundError":
+                    return "AES256"  # what S3 does since 2023 where nothing is configured
+                raise
+        rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
+        return rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm", "AES256")
 
     async def _put(self, key: str, payload: Payload, checksum: str) -> None:
         at = {**self._bucket, "Key": key}

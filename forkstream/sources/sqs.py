@@ -20,10 +20,11 @@ from forkstream.aws.open_queue import Client, open_queue
 from forkstream.aws.origin import ORIGIN_ATTRIBUTE, Origin
 from forkstream.aws.queue import MAX_ENTRIES, MAX_VISIBILITY, MAX_WAIT, EntryFailure, QueueClient, ReceivedMessage
 from forkstream.aws.queue_address import QueueAddress
+from forkstream.aws.queue_advice import QueueAdvice, advice_on_attributes
 from forkstream.aws.subscriptions import Subscriptions
 from forkstream.errors import DeliveryError, PermanentError
 from forkstream.event import Event
-from forkstream.ports import Backlog, Context, Load, Permission, Receipt, Refusal, Source
+from forkstream.ports import Advice, Backlog, Context, Load, Permission, Receipt, Refusal, Source, Surroundings
 from forkstream.settings import AwsSettings, Settings
 
 _CALLS_AT_ONCE = 16
@@ -93,6 +94,12 @@ class SqsSource(Source[SqsSourceConfig]):
     async def check(self) -> None:
         async with self.connect() as queue:  # of its own: a halted fork asks before it has opened
             await queue.attributes("QueueArn")
+
+    async def advise(self, fork: Surroundings) -> Collection[Advice]:
+        if not fork.connected:
+            return advice_on_attributes(fork) if self.config.envelope == "raw" else ()
+        looking = QueueAdvice(self._queue, self.config.client, self._aws, fifo=self.ordered)
+        return await looking.of(fork, unwraps=self.config.envelope == "sns")
 
     async def receive(self, limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:
         messages = await self._receive(

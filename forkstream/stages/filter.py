@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -51,6 +52,10 @@ class Filter(EventStage[FilterConfig]):
     def __init__(self, config: FilterConfig, context: Context) -> None:
         super().__init__(config, context)
         self._policy = FilterPolicy(config.policy, nested=config.scope == "body")
+
+    @property
+    def attributes_named(self) -> Collection[str]:
+        return () if self.config.scope == "body" else [name for name in self.config.policy if name != "$or"]
 
     def __call__(self, event: Event) -> Event | Drop:
         message = _body(event) if self.config.scope == "body" else _values(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from forkstream.errors import PermanentError, UndecodableError
 from forkstream.event import Event, Target
 from forkstream.fields.moment import epoch_milliseconds, read_moment
 from forkstream.fields.required_field import RequiredField
-from forkstream.ports import Context, EventStage
+from forkstream.ports import Advice, AsyncStage, Context, EventStage, Surroundings
 from forkstream.settings import Settings
 from forkstream.stages.index_name import IndexName, Rotation
 from forkstream.stages.selection import Selection
@@ -83,6 +84,19 @@ class Index(EventStage[IndexConfig]):
         if config.id is not None and not self._ids:
             raise ValueError("id names no path; leave it out to use the id of the first sending")
         self._select = Selection(config.fields.include, config.fields.exclude)
+
+    async def advise(self, fork: Surroundings) -> Collection[Advice]:
+        later = [stage for stage in fork.after if isinstance(stage, EventStage | AsyncStage) and stage.sanitizes]
+        if not later:
+            return ()
+        return [
+            Advice(
+                code="index_before_sanitize",
+                found=f"a stage that sanitizes ({type(later[0]).__name__}) comes after this one",
+                why="index, id, routing and fields are then made of what was to be taken out, and are stored with the document",
+                do="put it before this stage",
+            )
+        ]
 
     def __call__(self, event: Event) -> Event:
         data = event.data

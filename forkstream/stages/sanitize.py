@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
@@ -109,6 +109,12 @@ class Sanitize(EventStage[SanitizeConfig]):
         self._attributes = _attribute_rewrite(config, hashing, scrub)
         if self._body is None and self._attributes is None:
             raise ValueError("there is no rule: give drop, keep, mask, hash, attributes or detect")
+
+    @property
+    def attributes_named(self) -> Collection[str]:
+        given = self.config.attributes
+        masked = [name for rule in given.mask for name in ([rule] if isinstance(rule, str) else rule.paths)]
+        return {name for name in (*given.drop, *(given.keep or ()), *masked, *given.hash) if "*" not in name}
 
     def __call__(self, event: Event) -> Event:
         """Give the event with a new body and new attributes, as far as there are rules for them."""

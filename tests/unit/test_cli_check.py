@@ -56,9 +56,9 @@ GOOD = """
     forks:
       storage:
         source: memory
-        stages: [sanitize: {drop: [card]}, compress]
+        stages: [sanitize: {drop: [card]}, compress, encrypt: {key_file: key}]
         sink: {file: {directory: out}}
-        dead_letter: {sink: {file: {directory: dead}}}
+        dead_letter: {stages: [encrypt: {key_file: key}], sink: {file: {directory: dead}}}
       other: {source: memory, sink: {place: {}}, paused: true}
 """
 
@@ -67,7 +67,7 @@ def test_a_config_in_order_is_summed_up_by_fork(capsys: pytest.CaptureFixture[st
     write(GOOD)
     assert run("check", "--plugin", "plugins.py") == 0
     assert capsys.readouterr().out == (
-        "storage  memory → sanitize → compress → file, dead letters: file\n"
+        "storage  memory → sanitize → compress → encrypt → file, dead letters: encrypt → file\n"
         "other    memory → place, paused\n"
         "\n"
         "forkstream.yaml: ok\n"
@@ -122,11 +122,14 @@ def test_one_fork_can_be_checked_alone(capsys: pytest.CaptureFixture[str]) -> No
                     "source.memory",
                     "stages[0].sanitize",
                     "stages[1].compress",
+                    "stages[2].encrypt",
                     "sink.file",
+                    "dead_letter.stages[0].encrypt",
                     "dead_letter.sink.file",
                 ],
             }
         ],
+        "warnings": [],
     }
 
 

@@ -1,0 +1,75 @@
+"""Limits of a fork that can never be reached, or are longer than the source waits, each with the largest that can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forkstream.backoff import LONGEST_REDELIVERY
+from forkstream.config.plan import Plan
+from forkstream.ports import Advice
+from forkstream.settings import Duration
+
+
+def longest_hold(plan: Plan) -> float:
+    """Seconds that an event may need from its receive to its settlement, once more after the longest back-off."""
+    settings = plan.settings
+    return _max_age(plan) + settings.retry.max_elapsed + settings.write_timeout + LONGEST_REDELIVERY
+
+
+def advice_on_limits(plan: Plan, workers: int) -> Iterator[Advice]:
+    """Warn of limits that contradict each other or the source; ``setting`` is relative to the fork."""
+    quota = plan.source.in_flight_limit
+    budget = plan.settings.budget
+    reach = budget.max_events
+    if quota is not None and budget.max_events * workers > quota:
+        reach = max(quota // workers, 1)
+        together = f" in each of {workers} workers" if workers > 1 else ""
+        yield Advice(
+            code="budget_beyond_quota",
+            found=f"the budget is {budget.max_events} events{together}",
+            why=f"the source lets all consumers together hold {quota}, and answers with nothing, silently, beyond that",
+            do=f"the largest that can be reached is {reach}",
+            setting="budget.max_events",
+        )
+    yield from _on_batch(plan, reach)
+    yield from _on_window(plan)
+
+
+def _on_batch(plan: Plan, reach: int) -> Iterator[Advice]:
+    batch, budget = plan.settings.batch, plan.settings.budget
+    if batch.max_events is not None and batch.max_events > reach:
+        by = "the budget (budget.max_events)" if reach == budget.max_events else "the source's quota"
+        yield Advice(
+            code="batch_unreachable",
+            found=f"a batch of {batch.max_events} events",
+            why=f"{by} lets a worker hold {reach}, so each batch is closed by pressure instead, once it stands still",
+            do=f"the largest that can be reached is {reach}",
+            setting="batch.max_events",
+        )
+    if batch.max_bytes is not None and batch.max_bytes > budget.max_bytes:
+        yield Advice(
+            code="batch_unreachable",
+            found=f"a batch of {batch.max_bytes}",
+            why=f"the budget (budget.max_bytes) lets a worker hold {budget.max_bytes}, so each batch is closed by pressure"
+            " instead, once it stands still",
+            do=f"the largest that can be reached is {budget.max_bytes}",
+            setting="batch.max_bytes",
+        )
+
+
+def _on_window(plan: Plan) -> Iterator[Advice]:
+    patience = plan.settings.retry.max_elapsed + plan.settings.write_timeout
+    limit = plan.source.hold_limit
+    if _max_age(plan) + patience > limit:
+        largest = Duration(max(limit - patience, 0.0))
+        yield Advice(
+            code="window_beyond_hold",
+            found=f"a batch may wait {Duration(_max_age(plan))}, and its write {Duration(patience)} more",
+            why=f"the source lets nobody hold an event longer than {Duration(limit)}: what is late is delivered twice",
+            do=f"the largest max_age that leaves time to write is {largest}",
+            setting="batch.max_age",
+        )
+
+
+def _max_age(plan: Plan) -> float:
+    return max(plan.batch_limits.max_age, 0.0)
