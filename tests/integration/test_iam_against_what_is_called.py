@@ -34,12 +34,20 @@ class Calls:
         self._key = key
         self.made: set[Grant] = set()
         self.fail: Callable[[Request], bool] = lambda _: False
+        self.policy: set[Grant] | None = None
+        """What may be called, while whatever else is asked is refused."""
 
     async def step(self, request: Request, pass_on: Handler) -> Answer:
-        self.made |= set(self._of(request))
+        asked = set(self._of(request))
+        if self.policy is not None and not all(any(covers(grant, call) for grant in self.policy) for call in asked):
+            return refusal(403, "AccessDeniedException")
+        self.made |= asked
         return refusal(503, "ServiceUnavailable") if self.fail(request) else await pass_on(request)
 
     def _of(self, request: Request) -> Iterator[Grant]:
+        if request.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+            yield "sns:" + parse_qs(request.body.decode())["Action"][0], "*", "{}"
+            return
         if "X-Amz-Target" not in request.headers:
             yield from self._of_s3(request)
             return
@@ -128,7 +136,9 @@ def test_nothing_needed_is_missing_and_nothing_granted_is_unused(
         relay.step = calls.step
         with monkeypatch.context() as through:
             through.setenv("AWS_ENDPOINT_URL", relay.url)
+            calls.policy = policy  # it looks around for warnings too, and must get on where that is not allowed
             assert run("check", str(config), "--connect") == 0
+            calls.policy = None
         send(ORDER % 1, "checkout", "storage-backup")
         send(NO_ORDER, "checkout", "search-analytics")  # a dead letter each
         send(NO_JSON, "checkout", "storage-backup", "search-analytics")  # stays on the queue, after a while

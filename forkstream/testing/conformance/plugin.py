@@ -148,7 +148,8 @@ class PluginConformance(ABC, Generic[P]):
 
 
 def _described(hint: object) -> bool:
-    return any(isinstance(part, msgspec.Meta) and part.description for part in get_args(hint))
+    parts = get_args(hint)
+    return any((isinstance(part, msgspec.Meta) and part.description) or _described(part) for part in parts)
 
 
 def _nested(hint: object) -> bool:
