@@ -232,6 +232,9 @@ class Service:
             failed=fork.meter.failed_total,
             in_flight=fork.budget.events,
             in_flight_bytes=fork.budget.bytes,
+            budget_events=fork.flow.max_held_events,
+            budget_bytes=int(fork.flow.max_held_bytes),  # a Size is no JSON
+            concurrency=fork.flow.concurrency,
             open_batches=fork.intake.open_batches,
             writing=fork.writing,
             lag=self._lag.get(name),

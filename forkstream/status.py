@@ -11,6 +11,11 @@ class ForkStatus(msgspec.Struct, frozen=True, kw_only=True):
     ``code`` and ``detail`` tell why it isn't open: a stable code, and the permission or resource to mend. Totals
     count since the start of this process; ``in_flight_bytes`` counts bodies; ``lag`` is the number of events that
     wait at the source, None while unknown; ``stalled`` says that it neither progresses nor has a reason to wait.
+
+    ``event_age`` is the mean age in seconds, from sending to durable, of the events of the last batch.
+    ``budget_events`` and ``budget_bytes`` are what may be in flight. ``pollers`` receive at once, ``concurrency`` writes
+    may be under way at once, and ``concurrency_reason`` is a short stable label of why that last changed. Each is None
+    where nobody tells: a view shows a dash.
     """
 
     name: str
@@ -29,6 +34,12 @@ class ForkStatus(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_bytes: int = 0
     open_batches: int = 0
     writing: int = 0
+    event_age: float | None = None
+    budget_events: int | None = None
+    budget_bytes: int | None = None
+    pollers: int | None = None
+    concurrency: int | None = None
+    concurrency_reason: str | None = None
     lag: int | None = None
     last_failure: str | None = None
     stalled: bool = False

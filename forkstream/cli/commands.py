@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": Entry("forkstream.cli.demo:demo", "Run the e-commerce application on this machine."),
     "bench": Entry("forkstream.cli.bench:bench", "Measure how fast it is, on this machine and without AWS."),
     "check": Entry("forkstream.cli.check:check", "Check a config, and on request everything that it names."),
+    "top": Entry("forkstream.cli.top:top", "Show running services, live."),
     "pause": Entry("forkstream.cli.pause:pause", "Let a fork's source buffer."),
     "resume": Entry("forkstream.cli.resume:resume", "Let a paused fork receive again."),
     "switch": Entry("forkstream.cli.switch:switch", "Turn a switch that plugins read while they run."),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import reduce
+from typing import TypeVar
 
 import msgspec
 
 from forkstream.status import ForkStatus
+
+N = TypeVar("N", int, float)
 
 STATES = ("ended", "starting", "open", "paused", "draining", "probing", "halted", "failed")
 """The states of a fork, the one that most deserves to be told last. A fork that some workers have yet to pause is not
@@ -15,6 +18,7 @@ called paused only if something worse can be said of it."""
 
 _SUMS = ("received", "written", "retried", "dead", "dropped", "expired", "failed", "in_flight", "in_flight_bytes",
          "open_batches", "writing")  # fmt: skip
+_SUMS_OF_KNOWN = ("budget_events", "budget_bytes", "pollers", "concurrency")
 
 
 def combined(name: str, forks: Iterable[ForkStatus]) -> ForkStatus:
@@ -27,13 +31,15 @@ def combined(name: str, forks: Iterable[ForkStatus]) -> ForkStatus:
 
 def _merged(one: ForkStatus, other: ForkStatus) -> ForkStatus:
     worse = max(one, other, key=_badness)
-    lags = [lag for lag in (one.lag, other.lag) if lag is not None]
     return msgspec.structs.replace(
         worse,
         **{field: getattr(one, field) + getattr(other, field) for field in _SUMS},
+        **{field: _total(getattr(one, field), getattr(other, field)) for field in _SUMS_OF_KNOWN},
         dead_letters=_either(one.dead_letters, other.dead_letters),
         last_failure=_either(one.last_failure, other.last_failure),
-        lag=max(lags, default=None),
+        concurrency_reason=_either(one.concurrency_reason, other.concurrency_reason),
+        lag=_largest(one.lag, other.lag),
+        event_age=_largest(one.event_age, other.event_age),
         stalled=one.stalled or other.stalled,
     )
 
@@ -45,3 +51,11 @@ def _badness(fork: ForkStatus) -> tuple[int, str, str]:
 
 def _either(one: str | None, other: str | None) -> str | None:
     return max(one or "", other or "") or None
+
+
+def _total(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
+
+
+def _largest(one: N | None, other: N | None) -> N | None:
+    return max((value for value in (one, other) if value is not None), default=None)

@@ -134,3 +134,19 @@ def test_one_place_is_asked_at_a_time(ecs: FakeEcs, capsys: pytest.CaptureFixtur
     assert run("pause", "replay", "other.yaml", "--ecs", ECS) == 2
     assert capsys.readouterr().err.count("leave out --admin and the config") == 2
     assert ecs.asked == []
+
+
+async def test_top_shows_every_task_and_the_one_without_an_answer(
+    ecs: FakeEcs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    ecs.tasks = {"aaa": FIRST, "bbb": SECOND, "ccc": None}
+    async with serving(port, first=Fake(), second=Fake()):
+        assert await command("top", "--ecs", f"{ECS}:{port}", "--json", "--interval", "0.2") == 0
+    first, second, third = json.loads(capsys.readouterr().out)["services"]
+    assert [fork["name"] for fork in first["forks"]] == [fork["name"] for fork in second["forks"]]
+    assert (first["name"], second["name"], third) == (
+        "aaa",
+        "bbb",
+        {"name": "ccc", "error": "has no address (PENDING)"},
+    )

@@ -25,6 +25,11 @@ statuses = st.builds(
     received=st.integers(0, 9),
     in_flight=st.integers(0, 9),
     lag=st.none() | st.integers(0, 9),
+    event_age=st.none() | st.floats(0, 9),
+    budget_events=st.none() | st.integers(0, 9),
+    pollers=st.none() | st.integers(0, 9),
+    concurrency=st.none() | st.integers(0, 9),
+    concurrency_reason=codes,
     stalled=st.booleans(),
 )
 
@@ -46,6 +51,9 @@ def test_totals_are_added_up_and_nothing_bad_is_hidden(told: list[ForkStatus]) -
     assert (whole.state, whole.code) in {(fork.state, fork.code) for fork in told}
     assert whole.stalled == any(fork.stalled for fork in told)
     assert whole.lag == max((fork.lag for fork in told if fork.lag is not None), default=None)
+    assert whole.event_age == max((fork.event_age for fork in told if fork.event_age is not None), default=None)
+    known = [fork.concurrency for fork in told if fork.concurrency is not None]
+    assert whole.concurrency == (sum(known) if known else None)
 
 
 @given(statuses)
