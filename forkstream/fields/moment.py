@@ -8,6 +8,7 @@ from decimal import Decimal
 from forkstream.event import Json
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _FIRST_MILLISECONDS = 10**11
 """From this number on an epoch is in milliseconds: as seconds it would be the year 5138, as milliseconds it is March 1973."""
 _END_MILLISECONDS = 253_402_300_800_000
@@ -40,4 +41,4 @@ def _microseconds(epoch: Decimal) -> int:
 
 def epoch_milliseconds(moment: datetime) -> int:
     """Count the milliseconds from the epoch to ``moment``, rounded down."""
-    return (moment - EPOCH) // timedelta(milliseconds=1)
+    return (moment - EPOCH) // _MILLISECOND

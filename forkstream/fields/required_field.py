@@ -16,6 +16,11 @@ class RequiredField:
         """Read the path once; raises ValueError if it cannot be read or could find several values."""
         self._field = Field(path)
 
+    @property
+    def keys(self) -> tuple[str, ...] | None:
+        """The keys that lead to it through objects of the body alone; None for everything else."""
+        return self._field.keys
+
     def __call__(self, event: Event) -> Json | bytes:
         """Look the value up; raises :class:`PermanentError` with the path in its detail if there is none."""
         value = self._field(event)

@@ -11,6 +11,7 @@ import msgspec
 from forkstream.errors import UndecodableError
 from forkstream.event import Json, decode_json
 
+_ABSENT = "absent"
 _Tree = dict[str, "_Tree | None"]
 
 
@@ -21,12 +22,16 @@ class Shallow:
     not checked to be UTF-8.
     """
 
-    def __init__(self, paths: Sequence[Sequence[str]]) -> None:
-        """Build the decoder; raises ValueError where one path leads through another, since a value is read once."""
+    def __init__(self, paths: Sequence[Sequence[str]], *, absent: str | None = None) -> None:
+        """Build the decoder; raises ValueError where one path leads through another, since a value is read once.
+
+        ``absent`` is a key that the body itself must not have.
+        """
         tree: _Tree = {}
         for path in paths:
             _plant(tree, path)
-        shape, names = _struct_of(tree)
+        shape, names = _struct_of(tree, absent)
+        self._absent = absent is not None
         self._decode = msgspec.json.Decoder(shape).decode
         self._values = attrgetter(*(".".join(_attributes(names, path)) for path in paths))
         self._single = len(paths) == 1
@@ -37,7 +42,10 @@ class Shallow:
         None tells nothing of the reason: decode the whole body then, which does.
         """
         try:
-            found = self._values(self._decode(body))
+            shape = self._decode(body)
+            if self._absent and getattr(shape, _ABSENT) is not msgspec.UNSET:
+                return None
+            found = self._values(shape)
             return [decode_json(raw) for raw in ((found,) if self._single else found)]
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError, UndecodableError):
             return None
@@ -54,7 +62,7 @@ def _plant(tree: _Tree, path: Sequence[str]) -> None:
         raise ValueError(f"{last} is read as a whole too")
 
 
-def _struct_of(tree: _Tree) -> tuple[type[msgspec.Struct], Mapping[str, tuple[str, Any]]]:
+def _struct_of(tree: _Tree, absent: str | None = None) -> tuple[type[msgspec.Struct], Mapping[str, tuple[str, Any]]]:
     """Make a struct whose fields are the keys; gives beside it each key's attribute, and the same of what is below."""
     fields: list[tuple[str, Any, Any]] = []
     names: dict[str, tuple[str, Any]] = {}
@@ -63,6 +71,9 @@ def _struct_of(tree: _Tree) -> tuple[type[msgspec.Struct], Mapping[str, tuple[st
         kind, deeper = (msgspec.Raw, None) if below is None else _struct_of(below)
         names[key] = (attribute, deeper)
         fields.append((attribute, kind, msgspec.field(name=key)))
+    if absent is not None:
+        unless = msgspec.field(name=absent, default=msgspec.UNSET)
+        fields.append((_ABSENT, msgspec.Raw | msgspec.UnsetType, unless))
     return msgspec.defstruct("Shape", fields, gc=False), names
 
 

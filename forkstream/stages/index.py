@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
 from forkstream.errors import PermanentError, UndecodableError
-from forkstream.event import Event, Target
+from forkstream.event import Event, Json, Target
 from forkstream.fields.moment import epoch_milliseconds, read_moment
 from forkstream.fields.required_field import RequiredField
+from forkstream.fields.shallow import Shallow
 from forkstream.ports import Advice, AsyncStage, Context, EventStage, Surroundings
 from forkstream.settings import Settings
 from forkstream.stages.index_name import IndexName, Rotation
@@ -23,6 +24,9 @@ MAX_ID_BYTES = 512
 """See "Index document" in OpenSearch's API reference."""
 _END_VERSION = 2**63
 """Versions are Java longs from 0, see "External versioning" in the same place."""
+_KEY = TIMESTAMP.encode()
+_PLAIN = (str, int)
+_Values: TypeAlias = "Mapping[RequiredField, Json | bytes]"
 
 
 class FieldSettings(Settings):
@@ -84,6 +88,10 @@ class Index(EventStage[IndexConfig]):
         if config.id is not None and not self._ids:
             raise ValueError("id names no path; leave it out to use the id of the first sending")
         self._select = Selection(config.fields.include, config.fields.exclude)
+        self._wanted = [path for path in (self._time, self._version, self._routing, *self._ids) if path is not None]
+        paths = list(dict.fromkeys(path.keys for path in self._wanted))
+        self._places = [(path, paths.index(path.keys)) for path in self._wanted]
+        self._shallow = None if config.fields != FieldSettings() else _shallow(paths)
 
     async def advise(self, fork: Surroundings) -> Collection[Advice]:
         later = [stage for stage in fork.after if isinstance(stage, EventStage | AsyncStage) and stage.sanitizes]
@@ -99,31 +107,52 @@ class Index(EventStage[IndexConfig]):
         ]
 
     def __call__(self, event: Event) -> Event:
+        stamped = self._stamped(event)
+        if stamped is not None:
+            return stamped
         data = event.data
         if not isinstance(data, dict):
             raise UndecodableError("not_an_object", f"the body is a {type(data).__name__}, a document is an object")
-        moment = self._moment(event)
-        target = Target(
-            index=self._name(event, moment),
-            id=self._id(event),
-            version=None if self._version is None else _version(self._version, event),
-            routing=None if self._routing is None else _plain(self._routing, event, "bad_routing"),
-        )
-        stamp = moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-        return event.with_(data={**self._select(data), TIMESTAMP: stamp}, target=target)
+        moment, target = self._target(event, {path: path(event) for path in self._wanted})
+        return event.with_(data={**self._select(data), TIMESTAMP: _stamp(moment)}, target=target)
 
-    def _moment(self, event: Event) -> datetime:
+    def _stamped(self, event: Event) -> Event | None:
+        """Put the time into a body that otherwise stays as it is; None where that takes a whole decode.
+
+        A key that a body has twice then stays twice, and OpenSearch refuses such a document.
+        """
+        body = event.body
+        if self._shallow is None or not body.startswith(b"{") or not body.endswith(b"}"):
+            return None
+        found = self._shallow(body)
+        if found is None or None in found or not _is_text(body):
+            return None
+        moment, target = self._target(event, {path: found[place] for path, place in self._places})
+        return event.with_(body=b'%b,"%b":"%b"}' % (body[:-1], _KEY, _stamp(moment).encode()), target=target)
+
+    def _target(self, event: Event, values: _Values) -> tuple[datetime, Target]:
         if self._time is None:
-            return datetime.fromtimestamp(event.sent_at, UTC)
-        return _time(self._time, event, "bad_time")
+            moment = datetime.fromtimestamp(event.sent_at, UTC)
+        else:
+            moment = _time(self._time, values, "bad_time")
+        version = None
+        if self._version is not None:
+            same = self._time is not None and values[self._version] is values[self._time]
+            version = _version(self._version, values, moment if same else None)
+        return moment, Target(
+            index=self._name(event, moment),
+            id=self._id(event, values),
+            version=version,
+            routing=None if self._routing is None else _plain(self._routing, values, "bad_routing"),
+        )
 
-    def _id(self, event: Event) -> str:
+    def _id(self, event: Event, values: _Values) -> str:
         if not self._ids:
             return event.id
-        parts = [_plain(path, event, "bad_id") for path in self._ids]
+        parts = [_plain(path, values, "bad_id") for path in self._ids]
         # parts of several are escaped, so that ("a:b", "c") and ("a", "b:c") stay two documents
         whole = parts[0] if len(parts) == 1 else ":".join(p.replace("%", "%25").replace(":", "%3A") for p in parts)
-        if len(whole.encode()) > MAX_ID_BYTES:
+        if len(whole) > MAX_ID_BYTES // 4 and len(whole.encode()) > MAX_ID_BYTES:
             raise PermanentError("id_too_long", f"{len(whole.encode())} bytes, OpenSearch takes {MAX_ID_BYTES}")
         return whole
 
@@ -132,27 +161,54 @@ def _optional(path: str | None) -> RequiredField | None:
     return None if path is None else RequiredField(path)
 
 
-def _time(path: RequiredField, event: Event, code: str) -> datetime:
-    value = path(event)
+def _shallow(paths: Sequence[tuple[str, ...] | None]) -> Shallow | None:
+    """Build what reads the fields without decoding a whole body; None where they do not all stand in its objects."""
+    known = [path for path in paths if path is not None]
+    if not known or len(known) != len(paths):
+        return None
+    try:
+        return Shallow(known, absent=TIMESTAMP)
+    except ValueError:  # one field is a part of another's value
+        return None
+
+
+def _is_text(body: bytes) -> bool:
+    """Tell whether all of a body is UTF-8: what is passed over unread was not looked at."""
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _stamp(moment: datetime) -> str:
+    # in UTC it is; without its zone it is written twice as fast
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def _time(path: RequiredField, values: _Values, code: str) -> datetime:
+    value = values[path]
     try:
         return read_moment("" if isinstance(value, bytes) else value)
     except ValueError as error:
         raise PermanentError(code, f"{path}: {error}") from None
 
 
-def _version(path: RequiredField, event: Event) -> int:
-    """Read a whole number as it is, and a time as its milliseconds since the epoch."""
-    value = path(event)
+def _version(path: RequiredField, values: _Values, moment: datetime | None) -> int:
+    """Read a whole number as it is, and a time as its milliseconds since the epoch; ``moment`` if it is read already."""
+    value = values[path]
     if isinstance(value, str):
-        value = epoch_milliseconds(_time(path, event, "bad_version"))
+        value = epoch_milliseconds(moment or _time(path, values, "bad_version"))
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _END_VERSION:
         raise PermanentError("bad_version", f"{path}: neither a whole number from 0 to 2^63 nor a time since 1970")
     return value
 
 
-def _plain(path: RequiredField, event: Event, code: str) -> str:
+def _plain(path: RequiredField, values: _Values, code: str) -> str:
     """Read a non-empty string or a whole number: what has one spelling only (1.0 and 1.00 would be two documents)."""
-    value = path(event)
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+    value = values[path]
+    if type(value) not in _PLAIN or value == "":  # a bool is no whole number here
         raise PermanentError(code, f"{path}: neither a non-empty string nor a whole number")
     return str(value)
