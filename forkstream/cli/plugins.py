@@ -13,6 +13,7 @@ from rich.table import Table
 from forkstream.cli.options import JsonOption, PluginOption
 from forkstream.cli.plain import plain
 from forkstream.cli.plugins_new import new
+from forkstream.cli.plugins_try import try_
 from forkstream.config.overrides import PREFIX, fold
 from forkstream.config.problem import did_you_mean
 from forkstream.config.reference import Setting, reference
@@ -109,6 +110,7 @@ def about(
 
 
 app.command()(new)
+app.command("try")(try_)
 
 
 def _listed(registry: Registry, offer: Offer) -> Listed:
