@@ -9,8 +9,8 @@ from forkstream.flow.batcher import Batch, Batcher, CloseReason, Limits
 from forkstream.flow.custody import Held
 from forkstream.flow.delivery import deliver
 from forkstream.flow.destination import Accused, Destination, RetryPolicy
-from forkstream.flow.fork import Outlet
 from forkstream.flow.gate import Gate
+from forkstream.flow.outlet import Outlet
 from forkstream.flow.writers import EventWriter, ObjectWriter, Writer
 from forkstream.ports import EventSink
 from forkstream.rehearsal.recorder import EventRecorder, ObjectRecorder
