@@ -22,6 +22,9 @@ COMMANDS = {
     "bench": Entry("forkstream.cli.bench:bench", "Measure how fast it is, on this machine and without AWS."),
     "check": Entry("forkstream.cli.check:check", "Check a config, and on request everything that it names."),
     "top": Entry("forkstream.cli.top:top", "Show running services, live."),
+    "schema": Entry(
+        "forkstream.cli.schema:schema", "Print the schema that an editor completes and checks a config with."
+    ),
     "pause": Entry("forkstream.cli.pause:pause", "Let a fork's source buffer."),
     "resume": Entry("forkstream.cli.resume:resume", "Let a paused fork receive again."),
     "switch": Entry("forkstream.cli.switch:switch", "Turn a switch that plugins read while they run."),
