@@ -70,7 +70,7 @@ def test_an_unexpected_error_is_told_by_its_place_and_never_by_its_text(
 
 def test_a_command_that_is_not_there_is_told_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("chek") == 2
-    assert "Did you mean 'check'?" in capsys.readouterr().err
+    assert "Did you mean 'check'" in capsys.readouterr().err
 
 
 def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
