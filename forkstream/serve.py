@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import sys
 import threading
@@ -19,6 +21,9 @@ from forkstream.control import control_of
 from forkstream.errors import CommandError
 from forkstream.ports import Switches
 from forkstream.service import STOP_TIMEOUT, Service, poll_wait
+
+_OPEN_SECONDS = 5.0
+"""By then plugins are open, as a rule, with all that their SDKs load."""
 
 
 async def serve(
@@ -48,7 +53,19 @@ async def serve(
             structlog.get_logger("forkstream").info("serving", url=serving.url)
             yield
 
-    await service.run(*([endpoint] if admin else []))
+    await service.run(*([endpoint] if admin else []), on_started=_collect_seldom)
+
+
+def _collect_seldom() -> None:
+    """Keep Python's collector of cycles off the hot path: events are freed by their reference counts, all of them.
+
+    With its own thresholds it takes 10 to 17 % of the time at saturation, and stalls the loop for 60 to 100 ms whenever
+    it looks at everything, most of which is code. So code is set aside now, what plugins have loaded when they are open,
+    and it looks for new cycles (of exceptions, of clients) after 50,000 objects instead of 700.
+    """
+    gc.set_threshold(50_000, 20, 50)
+    gc.freeze()
+    asyncio.get_running_loop().call_later(_OPEN_SECONDS, gc.freeze)
 
 
 def leave() -> None:
