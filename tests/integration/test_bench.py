@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,18 @@ def test_a_config_of_ones_own_reaches_the_stub_and_nothing_else(
     assert found.notes == ("made up: MY_QUEUE=bench-my-queue",)
     assert found.latency
     assert found.typical.requests["documents"] > 0
+
+
+def test_any_other_consumer_is_measured_the_same_way(events: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loop = Path(__file__).parents[1] / "bench" / "peers" / "boto3_loop.py"
+    (found,) = bench(capsys, events, "--external", f"{sys.executable} {loop} s3").measurements
+    assert found.typical.requests["puts"] == pytest.approx(0.1, rel=0.5)
+    assert found.typical.service == {}
+
+
+def test_a_command_that_is_not_there_is_an_error_that_says_so(events: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", *SHORT, "--events", str(events), "--external", "no-such-consumer") == 2
+    assert "no-such-consumer: No such file or directory: is it installed" in capsys.readouterr().err
 
 
 def test_a_sink_that_is_not_the_stubs_gets_no_made_up_event(

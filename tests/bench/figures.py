@@ -1,0 +1,103 @@
+"""The figures to reach, measured: prints each scenario beside its target, and keeps what was measured in a history.
+
+    python tests/bench/figures.py                     # measure every scenario, 3 repeats of 10 s, and add it to the history
+    python tests/bench/figures.py --history           # what was measured here before
+    python tests/bench/figures.py -- --tls            # with further options of `forkstream bench`
+
+It asserts nothing: a figure depends on the machine, so it is compared with those of the same machine alone. pytest does
+not collect it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HISTORY = Path(__file__).with_name("history.jsonl")
+COLUMNS = ("drain", "backup-plain", "backup", "search", "replay", "checkout", "all")
+OPTIONS = ["--all", "--repeats", "3", "--duration", "10s", "--no-profile", "--json"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--history", action="store_true", help="print the history and measure nothing")
+    parser.add_argument("--note", default="", help="what this measurement is about")
+    parser.add_argument("options", nargs="*", help="options of `forkstream bench`")
+    asked = parser.parse_args()
+    if not asked.history:
+        report = measured(asked.options)
+        entry = entry_of(report, asked.note)
+        with HISTORY.open("a") as history:
+            history.write(json.dumps(entry) + "\n")
+        print_targets(report)
+    print_history()
+
+
+def measured(options: list[str]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "forkstream", "bench", *OPTIONS, *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def entry_of(report: dict[str, Any], note: str) -> dict[str, Any]:
+    """What is worth keeping of a report: a line of the history."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    figures = {
+        found["title"]: {
+            "cpu_us": [round(one["cpu_us"], 1) for one in found["repeats"]],
+            "settled_per_s": [round(one["settled_per_s"]) for one in found["repeats"]],
+            "rss_mib": round(max(one["largest_rss"] for one in found["repeats"]) / 2**20),
+            "waited": round(max(one["waited_share"] or 0.0 for one in found["repeats"]), 2),
+        }
+        for found in report["measurements"]
+    }
+    machine = report["machine"]
+    return {
+        "at": report["at"],
+        "commit": commit.strip(),
+        "note": note,
+        "machine": f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}",
+        "command": report["command"],
+        "figures": figures,
+    }
+
+
+def print_targets(report: dict[str, Any]) -> None:
+    print(f"{'scenario':14}{'CPU µs':>10}{'target':>10}{'msg/s/core':>12}{'target':>10}{'RSS MiB':>9}")
+    for found in report["measurements"]:
+        cpu = middle([one["cpu_us"] for one in found["repeats"]])
+        target = found["target"]
+        wanted = (f"≤ {target['cpu_us']:g}", f"≥ {target['per_core']:,}") if target else ("", "")
+        rss = max(one["largest_rss"] for one in found["repeats"]) / 2**20
+        print(f"{found['title']:14}{cpu:10.1f}{wanted[0]:>10}{1e6 / cpu:12,.0f}{wanted[1]:>10}{rss:9.0f}")
+    print()
+
+
+def print_history() -> None:
+    """CPU µs a message by scenario, one line a measurement; the machine's own load in brackets."""
+    if not HISTORY.exists():
+        print("no history yet")
+        return
+    print(f"{'at':18}{'commit':10}" + "".join(f"{name:>14}" for name in COLUMNS) + "  waited  note")
+    for line in HISTORY.read_text().splitlines():
+        entry = json.loads(line)
+        figures = entry["figures"]
+        cells = [f"{middle(figures[name]['cpu_us']):14.1f}" if name in figures else f"{'':14}" for name in COLUMNS]
+        waited = max((one["waited"] for one in figures.values()), default=0.0)
+        print(f"{entry['at'][:16]:18}{entry['commit']:10}{''.join(cells)}  {waited:6.0%}  {entry['note']}")
+
+
+def middle(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+if __name__ == "__main__":
+    main()
