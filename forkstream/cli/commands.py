@@ -22,6 +22,7 @@ COMMANDS = {
     "bench": Entry("forkstream.cli.bench:bench", "Measure how fast it is, on this machine and without AWS."),
     "check": Entry("forkstream.cli.check:check", "Check a config, and on request everything that it names."),
     "top": Entry("forkstream.cli.top:top", "Show running services, live."),
+    "config": Entry("forkstream.cli.config:config", "Show what a config comes to, and where each value is from."),
     "schema": Entry(
         "forkstream.cli.schema:schema", "Print the schema that an editor completes and checks a config with."
     ),
