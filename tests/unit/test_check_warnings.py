@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,18 @@ def test_no_warning_shows_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
     Path("secret").write_text("hunter2hunter2")
     (warning,) = warned(capsys, one("source: memory", "sink: {odd: {value: '${file:secret}'}}"))
     assert "value is ********" in warning
+
+
+def test_the_readme_knows_every_warning() -> None:
+    root = Path(__file__).parents[2]
+    table = (root / "README.md").read_text().partition("| code | warns of |")[2].partition("\n\n")[0]
+    told = {code for line in table.splitlines()[2:] for code in re.findall(r"`(\w+)`", line.split("|")[1])}
+    written = {
+        code
+        for path in (root / "forkstream").rglob("*.py")
+        for code in re.findall(r"^ +code=\"(\w+)\",$", path.read_text(), re.MULTILINE)
+    }
+    assert told == written
 
 
 TEN_MISTAKES = """
