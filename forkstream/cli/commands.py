@@ -21,6 +21,9 @@ COMMANDS = {
     "demo": Entry("forkstream.cli.demo:demo", "Run the e-commerce application on this machine."),
     "bench": Entry("forkstream.cli.bench:bench", "Measure how fast it is, on this machine and without AWS."),
     "check": Entry("forkstream.cli.check:check", "Check a config, and on request everything that it names."),
+    "test": Entry(
+        "forkstream.cli.cases:run_cases", "Take a config's test cases through its forks, without any service."
+    ),
     "top": Entry("forkstream.cli.top:top", "Show running services, live."),
     "config": Entry("forkstream.cli.config:config", "Show what a config comes to, and where each value is from."),
     "schema": Entry(

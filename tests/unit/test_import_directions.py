@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor": GROUND | {"admin", "config", "control", "logs", "registry", "serve", "status"},
     "costs": GROUND | {"assembly", "config"},
     "dlq": GROUND | OBJECTS | {"aws", "config", "flow", "reading", "sinks", "sources", "stages"},
-    "rehearsal": GROUND | OBJECTS | {"flow", "reading"},
+    "rehearsal": GROUND | OBJECTS | {"aws", "fields", "flow", "reading", "stages"},
     # what an author tests with: settings are read as a start reads them, the source in memory and the embedded AWS are lent
     "testing": GROUND | {"config", "demo", "registry", "sources"},
 }
