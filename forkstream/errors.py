@@ -7,7 +7,8 @@
     └── DeliveryError          what a plugin raises while it works; one of three kinds:
         ├── TransientError     try the same again a little later
         ├── PermanentError     these events will never go through
-        │   └── UndecodableError   an event's body is not what its stage has to read
+        │   ├── UndecodableError   an event's body is not what its stage has to read
+        │   └── UnexpectedError    a plugin's bug, met by these events: never raised, what is none of the three becomes it
         └── UnavailableError   the destination cannot be used at all until someone mends it
 
 Catch the root for all that forkstream raises on purpose.
@@ -75,6 +76,13 @@ class UndecodableError(PermanentError):
     """An event's body is not what its stage has to read: not JSON, not an object, nested too deep."""
 
 
+class UnexpectedError(PermanentError):
+    """A plugin raised, or gave back, what no port allows: a bug that these events met. The runtime makes it of that.
+
+    Nobody has said that these events will never go through: metrics and logs call it a bug.
+    """
+
+
 class UnavailableError(DeliveryError):
     """The destination cannot be used at all until someone mends it: credentials, permission, a missing bucket, a disabled key.
 
@@ -88,4 +96,4 @@ def as_delivery_error(error: Exception) -> DeliveryError:
         return error
     if isinstance(error, TimeoutError):
         return TransientError("timeout", str(error))
-    return PermanentError(f"unexpected_{type(error).__name__}", str(error))
+    return UnexpectedError(f"unexpected_{type(error).__name__}", str(error))

@@ -148,18 +148,20 @@ class FailureKind(enum.Enum):
 class Failure(msgspec.Struct, frozen=True, eq=False):
     """One event that a sink or an async stage could not take; it names the event itself, never a position.
 
-    ``code`` is a short stable label (logs, metrics); ``detail`` may quote values (dead letter only).
+    ``code`` is a short stable label (logs, metrics); ``detail`` may quote values (dead letter only). ``retry_after`` is
+    the destination's own wish in seconds, where it stated one; of several events' wishes the longest holds for all.
     """
 
     event: Event
     kind: FailureKind
     code: str
     detail: str = ""
+    retry_after: float | None = None
 
     @classmethod
-    def transient(cls, event: Event, code: str, detail: str = "") -> Failure:
+    def transient(cls, event: Event, code: str, detail: str = "", *, retry_after: float | None = None) -> Failure:
         """Give back an event that may go through when it is tried again."""
-        return cls(event, FailureKind.TRANSIENT, code, detail)
+        return cls(event, FailureKind.TRANSIENT, code, detail, retry_after)
 
     @classmethod
     def permanent(cls, event: Event, code: str, detail: str = "") -> Failure:

@@ -237,6 +237,8 @@ class Source(Plugin[C_co]):
     """How many events all consumers together may hold (SQS: 120,000 a standard queue), None if there is no limit."""
     max_receive: int = 10
     """How many events one receive can bring (SQS: 10, see ReceiveMessage)."""
+    damaged: int = 0
+    """How many events it has left out since it was made, since they arrived damaged; counted by the source, shown as a metric."""
 
     @abstractmethod
     async def receive(self, limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:

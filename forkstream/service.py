@@ -179,6 +179,7 @@ class Service:
                 self._tell_state(fork, told)
                 totals = {outcome.value: fork.settlement.settled[outcome] for outcome in Outcome}
                 fork.meter.settled(totals, fork.settlement.expired, fork.custody.extended)
+                fork.meter.damaged(fork.flow.source.damaged)
                 is_open = fork.gate.state is State.OPEN and not fork.gate.paused
                 fork.meter.holding(fork.budget.events, fork.budget.bytes, is_open=is_open)
                 fork.meter.failure_log.flush()
@@ -218,6 +219,7 @@ class Service:
         return ForkStatus(
             name=name,
             state=state,
+            paused=fork.gate.paused,
             code=code,
             detail=detail,
             dead_letters=fork.dead_letters.gate.trouble.code

@@ -8,7 +8,8 @@ import msgspec
 class ForkStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One fork as it stands now. ``state`` is open, probing, halted, paused, draining, ended or failed.
 
-    ``code`` and ``detail`` tell why it isn't open: a stable code, and the permission or resource to mend. Totals
+    A fork that is ``paused`` may be in trouble too, which ``state`` then names first. ``code`` and ``detail`` tell why it
+    isn't open: a stable code, and the permission or resource to mend. Totals
     count since the start of this process; ``in_flight_bytes`` counts bodies; ``lag`` is the number of events that
     wait at the source, None while unknown; ``stalled`` says that it neither progresses nor has a reason to wait.
 
@@ -20,6 +21,7 @@ class ForkStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     state: str
+    paused: bool = False
     code: str | None = None
     detail: str | None = None
     dead_letters: str | None = None
@@ -43,6 +45,11 @@ class ForkStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag: int | None = None
     last_failure: str | None = None
     stalled: bool = False
+
+    @property
+    def standing(self) -> str:
+        """The state in words, with the pause that goes on behind it: ``halted, paused``."""
+        return f"{self.state}, paused" if self.paused and self.state not in {"paused", "ended"} else self.state
 
 
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):

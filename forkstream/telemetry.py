@@ -14,10 +14,10 @@ import anyio
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client import Counter as Count
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from forkstream.errors import DeliveryError, PermanentError, TransientError
+from forkstream.errors import DeliveryError, PermanentError, TransientError, UnexpectedError
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/ -]{1,80}")
 
@@ -57,11 +57,24 @@ class AgeHistogram(Collector):
         yield family
 
 
+class Registry(CollectorRegistry):
+    """A registry without the ``_created`` series that every counter and histogram has of its own: twice as much to store.
+
+    prometheus-client can switch them off for the whole process only, which may not be ours alone.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus asks for."""
+        for family in super().collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
 class Metrics:
     """The service's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
+        registry = self.registry = Registry()
         by_fork = ["fork"]
         self.received = Count("forkstream_received", "Events received", by_fork, registry=registry)
         self.received_bytes = Count("forkstream_received_bytes", "Bytes of bodies received", by_fork, registry=registry)
@@ -74,6 +87,10 @@ class Metrics:
         self.failures = Count(
             "forkstream_failures", "Events in failed steps", [*by_fork, "step", "kind", "code"], registry=registry
         )
+        self.damaged = Count(
+            "forkstream_damaged", "Events left out, since what was received had a wrong checksum: they come again",
+            by_fork, registry=registry,
+        )  # fmt: skip
         self.extensions = Count("forkstream_visibility_extensions", "Visibility extended", by_fork, registry=registry)
         self.closed = Count("forkstream_batch_closed", "Batches closed", [*by_fork, "reason"], registry=registry)
         self.batch_events = Histogram(
@@ -186,6 +203,10 @@ class Meter:
         self._metrics.in_flight_bytes.labels(self.fork).set(size)
         self._metrics.state.labels(self.fork).set(is_open)
 
+    def damaged(self, total: int) -> None:
+        """So many events were left out by the source until now."""
+        _raise_to(self._metrics.damaged.labels(self.fork), total)
+
     def waiting(self, events: int) -> None:
         """What waits at the source."""
         self._metrics.backlog.labels(self.fork).set(events)
@@ -224,6 +245,8 @@ def kind_of(error: DeliveryError) -> str:
     """Name an error's kind as metrics and logs do."""
     if isinstance(error, TransientError):
         return "transient"
+    if isinstance(error, UnexpectedError):
+        return "bug"
     return "permanent" if isinstance(error, PermanentError) else "unavailable"
 
 

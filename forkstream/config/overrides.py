@@ -89,8 +89,14 @@ class Overrides:
         for child in self.children.values():
             if child.variable not in candidates:
                 near = did_you_mean(child.variable, candidates) or f"; known: {', '.join(candidates) or 'none'}"
+                said = f"sets no setting{near}"
+                if path == "forks":
+                    named = child.variable.removeprefix(self._prefix)
+                    forks = {fold(fork): fork for fork in known}
+                    meant = did_you_mean(named, forks) or f"; it has {', '.join(sorted(known)) or 'none'}"
+                    said = f"this config has no fork {named}{meant}"
                 for leaf in child.leaves():
-                    problems.add(Place(f"${leaf}"), path, f"sets no setting{near}")
+                    problems.add(Place(f"${leaf}"), path, said)
 
     def leaves(self) -> Iterator[str]:
         """The environment variables at or below this setting."""

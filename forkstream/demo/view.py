@@ -137,10 +137,10 @@ def picture(forks: list[ForkStatus]) -> RenderableType:
             fork.name,
             *(f"{count:,}" for count in counts),
             "-" if fork.lag is None else f"{fork.lag:,}",
-            Text(fork.state, style="green" if fork.state == "open" else "yellow"),
+            Text(fork.standing, style="green" if fork.state == "open" else "yellow"),
         )
     return Group(table, *(Text(f"  {_trouble(fork)}", style="yellow") for fork in forks if fork.code))
 
 
 def _trouble(fork: ForkStatus) -> str:
-    return f"{fork.name} is {fork.state}: {fork.code}" + (f" ({fork.detail})" if fork.detail else "")
+    return f"{fork.name} is {fork.standing}: {fork.code}" + (f" ({fork.detail})" if fork.detail else "")

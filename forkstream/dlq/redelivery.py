@@ -17,8 +17,7 @@ from forkstream.flow.delivery import deliver
 from forkstream.flow.destination import Accused, Destination
 from forkstream.flow.fork import Flow
 from forkstream.flow.gate import Gate, State
-from forkstream.flow.writers import EventWriter, ObjectWriter, Writer
-from forkstream.ports import EventSink
+from forkstream.flow.writers import Writer
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -95,14 +94,6 @@ class Redelivery:
             on_failure=self._failed,
             ordered=self._flow.source.ordered,
         )
-
-
-def writer_of(flow: Flow) -> Writer:
-    """Make the writer that a fork has for its sink."""
-    outlet = flow.outlet
-    if isinstance(outlet.sink, EventSink):
-        return EventWriter(outlet.sink, flow.concurrency)
-    return ObjectWriter(flow.name, outlet.sink, render=outlet.render, suffix=outlet.suffix, stages=outlet.stages)
 
 
 class _Impatient(Gate):

@@ -21,7 +21,7 @@ import anyio
 from forkstream.aws.concurrently import concurrently
 from forkstream.dlq.claims import Claim
 from forkstream.dlq.entry import Entry, Unreadable
-from forkstream.dlq.redelivery import Decision, Redelivery, writer_of
+from forkstream.dlq.redelivery import Decision, Redelivery
 from forkstream.dlq.report import Outcome, Report, Result
 from forkstream.dlq.selection import Selection
 from forkstream.dlq.standing import Mark, State
@@ -64,7 +64,7 @@ class Redrive:
         self._again = again
         self._mend = mend
         self._chain = Chain(flow.steps)
-        self._writer = writer_of(flow)
+        self._writer = flow.outlet.writer(flow.name, flow.concurrency)
         self._starts = {step.name: number for number, step in enumerate(flow.steps)} | {_SINK: len(flow.steps)}
         self.stopping = False
         """True once no further batch is begun."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from forkstream.errors import DeliveryError, PermanentError, TransientError, as_delivery_error
+from forkstream.errors import DeliveryError, PermanentError, TransientError, UnexpectedError, as_delivery_error
 from forkstream.event import Drop, Event, Failure, FailureKind
 from forkstream.flow.ask import ask
 from forkstream.flow.custody import Held
@@ -148,7 +148,8 @@ def _error(result: object) -> DeliveryError:
     if isinstance(result, DeliveryError):
         return result
     if isinstance(result, Failure):
-        kind = TransientError if result.kind is FailureKind.TRANSIENT else PermanentError
-        return kind(result.code, result.detail)
+        if result.kind is FailureKind.TRANSIENT:
+            return TransientError(result.code, result.detail, retry_after=result.retry_after)
+        return PermanentError(result.code, result.detail)
     # None most of all: a stage that forgot its return is a bug, and never a drop
-    return PermanentError("stage_returned_nothing", f"{type(result).__name__} instead of an event or a Drop")
+    return UnexpectedError("stage_returned_nothing", f"{type(result).__name__} instead of an event or a Drop")

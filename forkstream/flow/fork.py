@@ -34,8 +34,7 @@ from forkstream.flow.passing import Passing
 from forkstream.flow.probe import Probe
 from forkstream.flow.settlement import Settlement
 from forkstream.flow.slots import Slots
-from forkstream.flow.writers import EventWriter, ObjectWriter, Writer
-from forkstream.ports import EventSink, Plugin, Source
+from forkstream.ports import Plugin, Source
 from forkstream.settings import Settings
 from forkstream.telemetry import Meter
 
@@ -96,7 +95,7 @@ class Fork:
         landing = ForkLanding(self.settlement, self.gate, meter, self.dead_letters, include_unsanitised=include)
         self.intake = self._intake(landing)
         self.destination = Destination(
-            writer=self._writer(flow.outlet),
+            writer=flow.outlet.writer(flow.name, flow.concurrency, self.meter.rendered),
             gate=self.gate,
             retry=flow.retry,
             landing=landing,
@@ -269,22 +268,10 @@ class Fork:
             on_batch=self._ready_send.send_nowait,
         )
 
-    def _writer(self, outlet: Outlet) -> Writer:
-        if isinstance(outlet.sink, EventSink):
-            return EventWriter(outlet.sink, self.flow.concurrency)
-        return ObjectWriter(
-            self.flow.name,
-            outlet.sink,
-            render=outlet.render,
-            suffix=outlet.suffix,
-            stages=outlet.stages,
-            on_rendered=self.meter.rendered,
-        )
-
     def _dead_letters(self, outlet: DeadLetterOutlet) -> DeadLetters:
         return DeadLetters(
             self.flow.name,
-            self._writer(outlet),
+            outlet.writer(self.flow.name, self.flow.concurrency, self.meter.rendered),
             lambda held: outlet.sink.partition(held.event),
             self.settlement,
             retry=self.flow.retry,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from forkstream.flow.writers import Render
+from forkstream.flow.writers import EventWriter, ObjectWriter, Render, Writer
 from forkstream.ports import EventSink, ObjectSink, ObjectStage
 from forkstream.settings import Settings
 
@@ -18,6 +18,14 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True):
     render: Render
     suffix: str = ""
     stages: Sequence[ObjectStage[Settings]] = ()
+
+    def writer(self, fork: str, concurrency: int, on_rendered: Callable[[int], None] = lambda _: None) -> Writer:
+        """Make the writer to this sink; ``on_rendered`` is told the size of each object."""
+        if isinstance(self.sink, EventSink):
+            return EventWriter(self.sink, concurrency)
+        return ObjectWriter(
+            fork, self.sink, render=self.render, suffix=self.suffix, stages=self.stages, on_rendered=on_rendered
+        )
 
 
 class DeadLetterOutlet(Outlet, frozen=True, kw_only=True):

@@ -153,8 +153,8 @@ def _text(partition: object) -> str:
 
 def _decisive(stopped: Sequence[Stopped]) -> DeliveryError:
     """Of several failures choose the one that tells how long to wait: what someone has to mend waits longest."""
-    for kind in (UnavailableError, TransientError):
-        for one in stopped:
-            if isinstance(one.error, kind):
-                return one.error
-    return PermanentError(TOO_MANY_DEAD)
+    for one in stopped:
+        if isinstance(one.error, UnavailableError):
+            return one.error
+    transient = [one.error for one in stopped if isinstance(one.error, TransientError)]
+    return max(transient, key=lambda error: error.retry_after or 0.0, default=PermanentError(TOO_MANY_DEAD))

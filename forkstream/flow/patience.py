@@ -8,6 +8,7 @@ import anyio
 
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, TransientError, UnavailableError
+from forkstream.event import Failure
 from forkstream.flow.custody import Held
 from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.gate import Gate
@@ -16,6 +17,11 @@ HOLD_MARGIN = 60.0
 """Seconds before the source's hold limit at which events are given up, while they can still be shown again in order."""
 MIN_PROBE_PATIENCE, MAX_PROBE_PATIENCE = 30.0, 7200.0
 """Seconds for which a probe is retried in place, whatever the patience with other events: at least, and grown at most."""
+
+
+def longest_wish(failures: Iterable[Failure]) -> float | None:
+    """Seconds after which the destination wants the last of these events again, None if it did not say."""
+    return max((failure.retry_after for failure in failures if failure.retry_after is not None), default=None)
 
 
 class Patience:

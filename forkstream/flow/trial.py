@@ -15,13 +15,13 @@ from collections.abc import Collection, Sequence
 
 import anyio
 
-from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
+from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError, UnexpectedError
 from forkstream.event import Event, Failure, FailureKind
 from forkstream.flow.ask import ask
 from forkstream.flow.custody import Held
 from forkstream.flow.destination import Accused, Destination
 from forkstream.flow.gate import TOO_MANY_DEAD
-from forkstream.flow.patience import Patience
+from forkstream.flow.patience import Patience, longest_wish
 from forkstream.flow.writers import Writing
 
 
@@ -81,7 +81,7 @@ class Trial:
         written = [one for one in self.left if one.event not in failed]
         rest = [one for one in self.left if one.event in failed]
         if len({one.event for one in rest}) != len(failed):
-            return PermanentError("foreign_failure", "the sink named an event that was not in its batch")
+            return UnexpectedError("foreign_failure", "the sink named an event that was not in its batch")
         self._report(failed.values())
         if written:
             self.wrote = True
@@ -96,13 +96,15 @@ class Trial:
         self._hold_back(gone)
         if not self.left:
             return None
-        return TransientError(TOO_MANY_DEAD if self._condemned else "partial")
+        wish = longest_wish(failed[one.event] for one in self.left)
+        return TransientError(TOO_MANY_DEAD if self._condemned else "partial", retry_after=wish)
 
     def _report(self, failures: Collection[Failure]) -> None:
+        wish = longest_wish(failures)
         counts = Counter((failure.kind, failure.code) for failure in failures)
         for (kind, code), count in counts.items():
-            error = PermanentError if kind is FailureKind.PERMANENT else TransientError
-            self._to.on_failure(error(code), count)
+            permanent = kind is FailureKind.PERMANENT
+            self._to.on_failure(PermanentError(code) if permanent else TransientError(code, retry_after=wish), count)
 
     def _hold_back(self, gone: Collection[Held]) -> None:
         """In an ordered fork the later events of a dead one's group come again behind it."""

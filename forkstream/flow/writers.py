@@ -89,7 +89,10 @@ def _is_failure(each: object) -> bool:
     if not isinstance(each, Failure):
         return False
     fields: list[tuple[object, type]] = [(each.event, Event), (each.kind, FailureKind), (each.code, str)]
-    return all(isinstance(value, expected) for value, expected in fields)
+    wish = each.retry_after
+    return all(isinstance(value, expected) for value, expected in fields) and (
+        wish is None or isinstance(wish, float | int)
+    )
 
 
 class ObjectWriter:

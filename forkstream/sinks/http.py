@@ -200,10 +200,14 @@ def _failures(events: Sequence[Event], errors: Mapping[Event, DeliveryError]) ->
     permanent = [isinstance(error, PermanentError) for error in errors.values()]
     if errors and len(errors) == len(events) and (all(permanent) or not any(permanent)):
         raise next((error for error in errors.values() if isinstance(error, UnavailableError)), errors[events[0]])
-    return [
-        (Failure.permanent if isinstance(error, PermanentError) else Failure.transient)(event, error.code, error.detail)
-        for event, error in errors.items()
-    ]
+    return [_failure(event, error) for event, error in errors.items()]
+
+
+def _failure(event: Event, error: DeliveryError) -> Failure:
+    if isinstance(error, PermanentError):
+        return Failure.permanent(event, error.code, error.detail)
+    wish = error.retry_after if isinstance(error, TransientError) else None
+    return Failure.transient(event, error.code, error.detail, retry_after=wish)
 
 
 def _host(url: str) -> str:

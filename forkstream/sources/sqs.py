@@ -67,8 +67,6 @@ class SqsSource(Source[SqsSourceConfig]):
         self._address = QueueAddress.parse(config.queue)
         self._aws = config.aws.over(context.aws)
         self.ordered = self._address.fifo
-        self.damaged = 0
-        """Messages left out because their checksum was wrong, since the start."""
         self._unanswered: list[str] = []
 
     def connect(self) -> AbstractAsyncContextManager[QueueClient]:

@@ -41,7 +41,15 @@ def _merged(one: ForkStatus, other: ForkStatus) -> ForkStatus:
         lag=_largest(one.lag, other.lag),
         event_age=_largest(one.event_age, other.event_age),
         stalled=one.stalled or other.stalled,
+        paused=_paused(one, other),
     )
+
+
+def _paused(one: ForkStatus, other: ForkStatus) -> bool:
+    """Paused by all that have not ended, if there are any."""
+    if one.state == other.state == STATES[0]:
+        return one.paused or other.paused
+    return all(fork.paused for fork in (one, other) if fork.state != STATES[0])
 
 
 def _badness(fork: ForkStatus) -> tuple[int, str, str]:

@@ -192,6 +192,15 @@ async def test_single_events_fail_by_themselves(stub: Stub) -> None:
     }
 
 
+async def test_a_single_event_carries_how_long_to_wait(stub: Stub) -> None:
+    stub.handler = lambda request, _: web.Response(
+        status=429 if request.body == b"2" else 200, headers={"Retry-After": "7"}
+    )
+    async with sink(stub, body="event") as opened:
+        (failure,) = await opened.write(events("1", "2"))
+    assert (failure.code, failure.retry_after) == ("throttled", 7.0)
+
+
 async def test_where_all_fail_but_not_alike_each_keeps_its_failure(stub: Stub) -> None:
     answer_by_body(stub, {"bad": 400, "later": 503})
     async with sink(stub, body="event") as opened:

@@ -74,7 +74,7 @@ def test_an_override_that_does_not_fit_is_told_with_its_variable() -> None:
     ("name", "message"),
     [
         ("FORKS__STORAGE_BACKUP__BATCH__MAX_AEG", "forks.storage-backup.batch: sets no setting, did you mean FORKSTREAM_FORKS__STORAGE_BACKUP__BATCH__MAX_AGE?"),
-        ("FORKS__STORAGE__PAUSED", "forks: sets no setting, did you mean FORKSTREAM_FORKS__STORAGE_BACKUP?"),
+        ("FORKS__STORAGE__PAUSED", "forks: this config has no fork STORAGE, did you mean STORAGE_BACKUP?"),
         ("FORKS__STORAGE_BACKUP__SINK__FILE__X", "forks.storage-backup.sink: sets no setting, did you mean FORKSTREAM_FORKS__STORAGE_BACKUP__SINK__BUCKET?"),
         ("FORKS__STORAGE_BACKUP__STAGES__2__X", "forks.storage-backup.stages: sets no setting, did you mean FORKSTREAM_FORKS__STORAGE_BACKUP__STAGES__1?"),
         ("FORKS__STORAGE_BACKUP__PAUSED__X", "forks.storage-backup.paused: sets no setting; known: none"),

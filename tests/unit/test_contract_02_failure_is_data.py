@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
-from forkstream import Event, Failure, PermanentError, TransientError, UnavailableError
+from forkstream import Drop, Event, Failure, PermanentError, TransientError, UnavailableError
 from forkstream.flow.gate import State
 from forkstream.letters import Letter
 from forkstream.testing.clock import run_on_fake_clock
-from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until
+from tests.kit import ScriptedAsyncStage, ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until
 
 
 def test_a_transient_error_is_retried_in_place_with_its_events_held() -> None:
@@ -61,6 +62,52 @@ def test_retry_after_is_obeyed() -> None:
         assert times[1] - times[0] >= 42.0
 
     run_on_fake_clock(main)
+
+
+@pytest.mark.parametrize("where", ["sink", "stage"])
+def test_the_longest_wish_of_single_events_is_obeyed(where: str) -> None:
+    times: list[float] = []
+
+    def failures(batch: Sequence[Event]) -> dict[Event, Failure]:
+        times.append(anyio.current_time())
+        wishes = {"1": 42.0, "2": 7.0, "3": None} if len(times) == 1 else {}
+        return {
+            event: Failure.transient(event, "throttled", retry_after=wishes[event.id])
+            for event in batch
+            if event.id in wishes
+        }
+
+    async def write(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        return failures(batch).values() if where == "sink" else ()
+
+    async def apply(batch: Sequence[Event], call: int) -> Mapping[Event, Event | Drop | Failure]:
+        return {event: event for event in batch} | failures(batch)
+
+    async def main() -> None:
+        source = memory_source(events(4))
+        stages = [ScriptedAsyncStage(apply)] if where == "stage" else []
+        async with running(fork_of(source, ScriptedSink(write), stages=stages)):
+            await until(lambda: not source.waiting)
+        assert times[1] - times[0] >= 42.0
+
+    run_on_fake_clock(main)
+
+
+def test_a_plugins_bug_is_logged_as_one_and_not_as_permanent() -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        if call < 10:
+            raise KeyError("amount")
+        return ()
+
+    async def main() -> None:
+        source = memory_source(events(3))
+        async with running(fork_of(source, ScriptedSink(script))):
+            await until(lambda: not source.waiting)
+
+    with capture_logs() as logs:
+        run_on_fake_clock(main)
+    failed = {(line["kind"], line["code"]) for line in logs if line["event"] == "failed"}
+    assert failed == {("bug", "unexpected_KeyError")}
 
 
 def test_a_failed_event_becomes_a_letter_with_the_input_of_the_step_that_failed() -> None:

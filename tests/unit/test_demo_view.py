@@ -26,6 +26,17 @@ def test_the_forks_fit_on_80_columns_and_those_in_trouble_say_why() -> None:
     ]
 
 
+def test_a_fork_that_is_paused_in_its_trouble_shows_both() -> None:
+    halted = ForkStatus(name="replay", state="halted", paused=True, code="denied", detail="sqs:SendMessage")
+    console = Console(file=StringIO(), width=80)
+    console.print(picture([halted, ForkStatus(name="checkout", state="paused", paused=True)]))
+    assert isinstance(console.file, StringIO)
+    *_, replay, checkout, trouble = console.file.getvalue().splitlines()
+    assert replay.rstrip().endswith("halted, paused")
+    assert checkout.rstrip().endswith(" paused")
+    assert trouble.strip() == "replay is halted, paused: denied (sqs:SendMessage)"
+
+
 def test_what_is_no_terminal_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with View() as view:
         view.watch(lambda: ServiceStatus(run="r", version="1", healthy=True, ready=True, draining=False, forks=FORKS))

@@ -31,6 +31,7 @@ statuses = st.builds(
     concurrency=st.none() | st.integers(0, 9),
     concurrency_reason=codes,
     stalled=st.booleans(),
+    paused=st.booleans(),
 )
 
 
