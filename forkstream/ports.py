@@ -239,6 +239,8 @@ class Source(Plugin[C_co]):
     """How many events one receive can bring (SQS: 10, see ReceiveMessage)."""
     damaged: int = 0
     """How many events it has left out since it was made, since they arrived damaged; counted by the source, shown as a metric."""
+    max_settle: int = 10
+    """How many events one request can settle or hide, for them to be packed (SQS: 10, see DeleteMessageBatch)."""
 
     @abstractmethod
     async def receive(self, limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:

@@ -236,6 +236,7 @@ class Service:
             in_flight_bytes=fork.budget.bytes,
             budget_events=fork.flow.max_held_events,
             budget_bytes=int(fork.flow.max_held_bytes),  # a Size is no JSON
+            pollers=fork.intake.pollers,
             concurrency=fork.flow.concurrency,
             open_batches=fork.intake.open_batches,
             writing=fork.writing,

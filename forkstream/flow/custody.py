@@ -88,6 +88,11 @@ class Custody:
         """Why the source doesn't let this fork settle or hide events, if someone has to mend that: receive nothing more."""
 
     @property
+    def settles_at_once(self) -> int:
+        """How many events the source settles in one request."""
+        return self._source.max_settle
+
+    @property
     def hold(self) -> float:
         """Seconds for which a receive hides its events."""
         return self._hold

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import anyio
 import msgspec
+from anyio.abc import TaskGroup
 
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError
@@ -24,9 +25,11 @@ class DecidedTwiceError(AssertionError):
     """An event was given a second outcome: a bug of the runtime, never of a plugin."""
 
 
-class _Decision(msgspec.Struct, frozen=True):
-    held: Sequence[Held]
-    delay: int | None  # None deletes, seconds show again
+class _Pack(msgspec.Struct):
+    """Decisions that travel together; ``due`` is when they leave, whether or not there are enough for full requests."""
+
+    due: float
+    held: list[Held] = []
 
 
 class Settlement:
@@ -36,8 +39,8 @@ class Settlement:
     valid; what the source refuses for good is counted as expired: the event comes again, and its sink writes it again.
     """
 
-    LINGER = 0.02
-    """Seconds that a decision may wait for company, so that deletes travel in full batches of ten."""
+    LINGER = 0.04
+    """Seconds that a decision may wait for company, so that deletes travel in full requests. What fills some leaves at once."""
     CONCURRENCY = 8
     """How many groups of decisions are applied at once; a source may send several requests for each."""
 
@@ -45,7 +48,9 @@ class Settlement:
         self._custody = custody
         self._budget = budget
         self._on_trouble = on_trouble
-        self._decisions, self._decided = anyio.create_memory_object_stream[_Decision](math.inf)
+        self._packs: dict[int | None, _Pack] = {}  # None deletes, seconds show again
+        self._closed = False
+        self._woken = anyio.Event()
         self._slots = anyio.Semaphore(self.CONCURRENCY)
         self.settled: Counter[Outcome] = Counter()
         self.expired = 0
@@ -68,27 +73,35 @@ class Settlement:
 
     def close(self) -> None:
         """No more decisions: ``run`` returns once all are applied."""
-        self._decisions.close()
+        self._closed = True
+        self._woken.set()
 
     def end(self) -> None:
         """Let go of decisions that nobody will apply: their events come again."""
-        self._decisions.close()
-        self._decided.close()
+        self._packs.clear()
+        self.close()
 
     async def run(self) -> None:
         """Apply decisions until ``close``, then what is left of them."""
         async with anyio.create_task_group() as tasks:
-            async for first in self._decided:
-                await anyio.sleep(self.LINGER)
-                groups: dict[int | None, list[Held]] = {first.delay: [*first.held]}
-                for decision in self._waiting():
-                    groups.setdefault(decision.delay, []).extend(decision.held)
-                for delay, held in groups.items():
-                    apply = self._custody.delete if delay is None else partial(self._custody.show_again, seconds=delay)
-                    tasks.start_soon(self._apply, held, apply)
+            while self._packs or not self._closed:
+                self._woken = anyio.Event()
+                self._send(tasks, anyio.current_time())
+                if not self._closed:
+                    with anyio.CancelScope(deadline=min((pack.due for pack in self._packs.values()), default=math.inf)):
+                        await self._woken.wait()
 
-    def _waiting(self) -> list[_Decision]:
-        return [self._decided.receive_nowait() for _ in range(self._decided.statistics().current_buffer_used)]
+    def _send(self, tasks: TaskGroup, now: float) -> None:
+        """Send on their way what fills whole requests and, of the rest, what has waited long enough."""
+        for delay, pack in list(self._packs.items()):
+            late = self._closed or now >= pack.due
+            count = len(pack.held) - (0 if late else len(pack.held) % self._custody.settles_at_once)
+            held, pack.held = pack.held[:count], pack.held[count:]
+            if not pack.held:
+                del self._packs[delay]
+            if held:
+                apply = self._custody.delete if delay is None else partial(self._custody.show_again, seconds=delay)
+                tasks.start_soon(self._apply, held, apply)
 
     def _decide(self, held: Sequence[Held], outcome: Outcome, delay: int | None) -> None:
         if not held:
@@ -98,7 +111,13 @@ class Settlement:
                 raise DecidedTwiceError(f"{one.event!r} is {one.outcome.value}, now {outcome.value}")
             one.outcome = outcome
         self.settled[outcome] += len(held)
-        self._decisions.send_nowait(_Decision(held, delay))
+        pack = self._packs.get(delay)
+        if pack is None:
+            pack = self._packs[delay] = _Pack(anyio.current_time() + self.LINGER)
+            self._woken.set()
+        pack.held += held
+        if len(pack.held) >= self._custody.settles_at_once:
+            self._woken.set()
 
     async def _apply(self, held: Sequence[Held], apply: Apply) -> None:
         backoff = Backoff(first=0.1, cap=10.0)

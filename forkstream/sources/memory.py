@@ -62,7 +62,8 @@ class MemorySource(Source[MemoryConfig]):
     async def receive(self, limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:
         with anyio.move_on_after(wait):
             while not (answer := self._take(limit, hold)):
-                self._arrived = anyio.Event()
+                if self._arrived.is_set():  # else another receive waits for it too
+                    self._arrived = anyio.Event()
                 with anyio.move_on_after(max(0.001, self._next_visible() - anyio.current_time())):
                     await self._arrived.wait()
             return answer
