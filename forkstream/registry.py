@@ -111,7 +111,8 @@ class Registry:
         try:
             plugin = offer.load()
         except Exception as error:
-            raise PluginError(f"{who} cannot be imported ({offer.target}): {type(error).__name__}: {error}") from error
+            why = f"{who} cannot be imported ({offer.target}): {type(error).__name__}: {error}"
+            raise PluginError(f"{why}: {_what_to_do(error, offer)}") from error
         if not (inspect.isclass(plugin) and issubclass(plugin, Plugin)):
             raise PluginError(f"{who} is no plugin: {offer.target} is not a class derived from a port")
         if not issubclass(plugin, offer.kind.ports):
@@ -140,6 +141,16 @@ class Registry:
             "one of another distribution has to be installed beside forkstream (pip install …), "
             "one in a file is loaded with --plugin FILE"
         )
+
+
+def _what_to_do(error: Exception, offer: Offer) -> str:
+    """Say what mends a plugin that cannot be imported: most often something beside it is missing or too new."""
+    name = (error.name or "") if isinstance(error, ImportError) else ""
+    if name.partition(".")[0] == "forkstream":
+        return f"it seems to be made for another forkstream, so install a release of {offer.distribution} that fits this one"
+    if isinstance(error, ModuleNotFoundError):
+        return f"install it beside the plugin, which `pip install {offer.distribution}` does if that requires it"
+    return f"mend it, or install another release of {offer.distribution}"
 
 
 def _offer(point: EntryPoint) -> Offer:

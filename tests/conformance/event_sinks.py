@@ -7,8 +7,7 @@ import socket
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -107,69 +106,6 @@ class ShelfSuite(EventSinkConformance):
     def refused_event(self) -> Event:
         (event,) = make_events(1, start=4_711)
         return event.with_(body=b'{"refuse":4711}')
-
-
-class OtherPorts(Shelf):
-    ports_version = 0
-
-
-class LooseConfig(ShelfConfig, forbid_unknown_fields=False):
-    pass
-
-
-class LooseSettings(Shelf):
-    @classmethod
-    def settings_type(cls) -> type[Any]:
-        return LooseConfig
-
-
-class SilentConfig(ShelfConfig):
-    colour: str = "brown"
-
-
-class SilentSettings(Shelf):
-    @classmethod
-    def settings_type(cls) -> type[Any]:
-        return SilentConfig
-
-
-class TakesWrongSettings(Shelf):
-    def __init__(self, config: ShelfConfig, context: Context) -> None:
-        EventSink.__init__(self, config, context)
-
-
-class IoInConstructor(Shelf):
-    def __init__(self, config: ShelfConfig, context: Context) -> None:
-        super().__init__(config, context)
-        Path(__file__).read_bytes()
-
-
-class CannotCheckTwice(Shelf):
-    checks = 0
-
-    async def check(self) -> None:
-        await super().check()
-        self.checks += 1
-        if self.checks > 1:
-            raise TransientError("busy")
-
-
-class LeavesTask(Shelf):
-    async def __aenter__(self) -> Self:
-        self.task = asyncio.create_task(asyncio.sleep(60))
-        return self
-
-
-class HidesErrors(Shelf):
-    async def __aexit__(  # type: ignore[override]  # that is what is bad
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        return isinstance(exc, RuntimeError)
-
-
-class ChecksNothing(Shelf):
-    async def check(self) -> None:
-        pass
 
 
 class CountingPartition(Shelf):
@@ -303,15 +239,6 @@ class BurnsCpu(Shelf):
 
 
 BROKEN: dict[type[Shelf], str] = {
-    OtherPorts: "test_it_is_made_for_this_version_of_the_ports",
-    LooseSettings: "test_its_settings_refuse_a_field_that_they_do_not_know",
-    SilentSettings: "test_its_settings_say_what_each_field_is_for",
-    TakesWrongSettings: "test_wrong_settings_are_refused_with_a_reason",
-    IoInConstructor: "test_its_constructor_does_no_io",
-    CannotCheckTwice: "test_it_opens_checks_and_closes",
-    LeavesTask: "test_closing_leaves_nothing_running",
-    HidesErrors: "test_closing_after_an_error_does_not_hide_it",
-    ChecksNothing: "test_check_tells_an_unusable_destination",
     CountingPartition: "test_a_partition_is_a_pure_function_of_the_event",
     LosesBeyondHundred: "test_every_event_is_stored",
     NamesCopies: "test_failures_name_events_that_were_given",

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
-def mypy(cache: Path, *files: Path) -> str:
+def mypy(cache: Path, *files: Path, more: Sequence[str] = ()) -> str:
     """Check files as the project is checked; give what mypy says."""
-    arguments = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(cache), *map(str, files)]
+    arguments = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(cache), *more, *map(str, files)]
     done = subprocess.run(
         [sys.executable, "-m", "mypy", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
@@ -52,6 +53,12 @@ def test_right_snippets_are_taken_and_wrong_ones_refused_each_for_its_reason(cac
         for line, code in re.findall(r"bare\.py:(\d+): error: .*\[([a-z-]+)\]$", mypy(cache, bare), re.MULTILINE)
     }
     assert found == due
+
+
+@pytest.mark.timeout(300)
+def test_what_an_author_gets_from_forkstream_is_never_any(cache: Path) -> None:
+    said = mypy(cache, HERE / "right.py", more=["--disallow-any-expr", "--disallow-any-decorated"])
+    assert said.startswith("Success"), said
 
 
 @pytest.mark.parametrize("path", TOUCHED, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -20,7 +20,12 @@ from forkstream import (
     ObjectSink,
     ObjectStage,
     Payload,
+    Receipt,
+    Refusal,
     Settings,
+    Source,
+    TransientError,
+    UnavailableError,
 )
 from forkstream.testing.conformance import EventSinkConformance, EventStageConformance, ObjectStageConformance
 
@@ -123,6 +128,52 @@ class SyncPut(ObjectSink[Settings]):
         pass
 
 
+class NamesOfKeys(ObjectSink[Settings]):
+    async def put(self, key: bytes, payload: Payload, *, attempt: int) -> None:  # type: ignore[override]  # keys are text
+        pass
+
+
+class SyncReceive(Source[Settings]):
+    def receive(self, limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:  # type: ignore[override]  # async is due
+        return []
+
+    async def delete(self, receipts: Sequence[Receipt]) -> None:  # type: ignore[override]  # the refused have to be named
+        return None
+
+    async def hold(self, receipts: Sequence[Receipt]) -> Collection[Refusal]:  # type: ignore[override]  # for how long?
+        return ()
+
+
+class ReturnsPayload(ObjectStage[Settings]):
+    suffix = 1  # type: ignore[assignment]  # a text such as .zst
+
+    async def prepare(self, about: ObjectInfo) -> Payload:  # type: ignore[override]  # the function that makes it is due
+        return Payload(b"", "text/plain")
+
+
+class SyncCheck(EventSink[WebhookConfig]):
+    def check(self) -> bool:  # type: ignore[override]  # async is due, and an error instead of an answer
+        return True
+
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        return ()
+
+
+class AsksOtherConfig(EventStage[WebhookConfig]):
+    def __init__(self, config: Settings, context: Context) -> None:
+        super().__init__(config, context)  # type: ignore[arg-type]  # its own settings are due
+
+    def __call__(self, event: Event) -> Event | Drop:
+        return Drop()  # type: ignore[call-arg]  # a drop has a reason
+
+
+class PrivateVersion(EventStage[Settings]):
+    ports_version = "1"  # type: ignore[assignment]  # a number
+
+    def __call__(self, event: Event) -> Event | Drop:
+        return event.data  # type: ignore[return-value]  # with_(data=…) makes the event
+
+
 class Unfinished(EventSink[WebhookConfig]):
     pass
 
@@ -135,6 +186,10 @@ WebhookConfig(url=1)  # type: ignore[arg-type]  # it is a str
 WebhookConfig(url="", timeout="10s")  # type: ignore[arg-type]  # text is for config files
 MisspeltField(Settings(), CONTEXT)  # type: ignore[arg-type]  # another plugin's settings
 Failure.permanent(0, "refused")  # type: ignore[arg-type]  # a failure names the event, not its position
+Failure.permanent(Event(b"", id="1"))  # type: ignore[call-arg]  # a code is due
+TransientError()  # type: ignore[call-arg]  # here too
+TransientError("throttled", retry_after="5s")  # type: ignore[arg-type]  # seconds
+UnavailableError("missing", permission="s3:PutObject")  # type: ignore[call-arg]  # the detail names it
 Event(b"", id="1").body = b"x"  # type: ignore[misc]  # events are immutable: with_(body=…)
 Event("text", id="1")  # type: ignore[arg-type]  # bodies are bytes
 Event(b"", id="1").with_(id="2")  # type: ignore[call-arg]  # an event stays who it is

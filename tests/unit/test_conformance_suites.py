@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from forkstream.testing import conformance
 from forkstream.testing.conformance import (
     AsyncStageConformance,
     EventSinkConformance,
@@ -16,8 +20,9 @@ from forkstream.testing.conformance import (
     PluginConformance,
     SourceConformance,
 )
+from forkstream.testing.conformance.sink import SinkConformance
 from forkstream.testing.rule import broken_rules
-from tests.conformance import async_stages, event_sinks, event_stages, object_sinks, object_stages, sources
+from tests.conformance import any_plugin, async_stages, event_sinks, event_stages, object_sinks, object_stages, sources
 
 GOOD: list[Callable[[], object]] = [
     event_sinks.ShelfSuite,
@@ -29,6 +34,7 @@ GOOD: list[Callable[[], object]] = [
 ]
 
 BAD: list[tuple[Callable[[], object], str, str]] = [
+    *((partial(event_sinks.ShelfSuite, bad), bad.__name__, rule) for bad, rule in any_plugin.BROKEN.items()),
     *((partial(event_sinks.ShelfSuite, bad), bad.__name__, rule) for bad, rule in event_sinks.BROKEN.items()),
     *((partial(object_sinks.CellarSuite, bad), bad.__name__, rule) for bad, rule in object_sinks.BROKEN.items()),
     *((partial(event_stages.BadgeSuite, bad), bad.__name__, rule) for bad, rule in event_stages.BROKEN.items()),
@@ -50,14 +56,43 @@ def test_a_bad_plugin_is_caught_by_its_rule_and_no_other(suite: Callable[[], obj
     assert list(broken_rules(suite)) == [rule]
 
 
-def test_every_rule_has_a_bad_plugin() -> None:
-    caught = {rule for _, _, rule in BAD}
-    suites: list[type[object]] = [
-        AsyncStageConformance, EventSinkConformance, EventStageConformance, ObjectSinkConformance,
-        ObjectStageConformance, PluginConformance, SourceConformance,
-    ]  # fmt: skip
-    rules = {(suite.__name__, name) for suite in suites for name in dir(suite) if name.startswith("test_")}
-    assert not {name for _, name in rules} - caught
+CAUGHT: dict[type[object], set[str]] = {
+    PluginConformance: {*any_plugin.BROKEN.values()},
+    SinkConformance: {*event_sinks.BROKEN.values()},
+    EventSinkConformance: {*event_sinks.BROKEN.values()},
+    ObjectSinkConformance: {*object_sinks.BROKEN.values()},
+    EventStageConformance: {*event_stages.BROKEN.values()},
+    AsyncStageConformance: {*async_stages.BROKEN.values()},
+    ObjectStageConformance: {*object_stages.BROKEN.values()},
+    SourceConformance: {*sources.BROKEN.values()},
+}
+
+
+@pytest.mark.parametrize("suite", CAUGHT)
+def test_every_rule_of_each_suite_has_a_bad_plugin_of_its_port(suite: type[object]) -> None:
+    assert not {name for name in vars(suite) if name.startswith("test_")} - CAUGHT[suite]
+
+
+def test_every_suite_is_among_them() -> None:
+    assert {suite for kind in CAUGHT for suite in kind.__mro__ if suite.__name__.endswith("Conformance")} == {*CAUGHT}
+    assert {suite.__name__ for suite in CAUGHT} - {"SinkConformance"} == {*conformance.__all__}
+
+
+def test_every_plugin_of_this_repository_is_held_to_its_suite() -> None:
+    root = Path(__file__).parents[2]
+    files = [*root.glob("tests/*/test_conformance_*.py"), *root.glob("plugins/*/tests/test_conformance*.py")]
+    held = {name for file in files for name in re.findall(r"def plugin\(self\) -> (\w+):", file.read_text())}
+    projects = [root / "pyproject.toml", *root.glob("plugins/*/pyproject.toml")]
+    points = [tomllib.loads(project.read_text())["project"]["entry-points"] for project in projects]
+    offered = {
+        target.rpartition(":")[2]
+        for groups in points
+        for group, names in groups.items()
+        if group.startswith("forkstream.")
+        for target in names.values()
+    }
+    assert len(offered) > 20
+    assert not offered - held
 
 
 def test_what_an_author_has_not_said_is_skipped_with_the_method_to_write() -> None:

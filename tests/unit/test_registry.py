@@ -81,10 +81,20 @@ def test_two_distributions_with_one_name_are_both_named() -> None:
     )
 
 
-def test_a_plugin_that_fails_to_import_is_named_with_the_cause() -> None:
-    assert refusal(Kind.SINK, "broken", broken(ModuleNotFoundError("No module named 'acme_client'"))) == (
-        "sink 'broken' of acme-sinks 2.1 cannot be imported (acme:Broken): "
-        "ModuleNotFoundError: No module named 'acme_client'"
+def test_a_plugin_that_fails_to_import_is_named_with_the_cause_and_what_to_do() -> None:
+    why = "sink 'broken' of acme-sinks 2.1 cannot be imported (acme:Broken): "
+    missing = ModuleNotFoundError("No module named 'acme_client'", name="acme_client")
+    assert refusal(Kind.SINK, "broken", broken(missing)) == (
+        f"{why}ModuleNotFoundError: No module named 'acme_client': "
+        "install it beside the plugin, which `pip install acme-sinks` does if that requires it"
+    )
+    gone = ImportError("cannot import name 'Gone' from 'forkstream.ports'", name="forkstream.ports")
+    assert refusal(Kind.SINK, "broken", broken(gone)) == (
+        f"{why}ImportError: cannot import name 'Gone' from 'forkstream.ports': "
+        "it seems to be made for another forkstream, so install a release of acme-sinks that fits this one"
+    )
+    assert refusal(Kind.SINK, "broken", broken(RuntimeError("a bug"))) == (
+        f"{why}RuntimeError: a bug: mend it, or install another release of acme-sinks"
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from forkstream.errors import ConfigError, UnavailableError
 from forkstream.event import Json
-from forkstream.ports import PORTS_VERSION, Plugin
+from forkstream.ports import PORTS_VERSION, Advice, Load, Permission, Plugin, Surroundings
 from forkstream.settings import Settings
 from forkstream.testing.conformance.checks import name_of
 from forkstream.testing.loop_watch import blocking_calls
@@ -104,6 +104,18 @@ class PluginConformance(ABC, Generic[P]):
         require(not found, f"the constructor calls {'; '.join(found)}")
 
     @rule
+    async def test_what_it_says_of_itself_asks_nobody(self) -> None:
+        """``permissions`` and ``billed`` are pure, and so is ``advise`` before anything is connected: the plugin is not open."""
+        plugin, alone = self.plugin(), Surroundings(connected=False)
+        await _said(plugin, alone)  # what is imported at the first use does not count
+        with blocking_calls() as found:
+            permissions, billed, advice = await _said(plugin, alone)
+        require(not found, f"what it says of itself calls {'; '.join(found)}")
+        require(all(isinstance(one, Permission) for one in permissions), "permissions are due")
+        require(all(isinstance(one, Advice) for one in advice), "advice is due")
+        require(all(units >= 0 for units in billed.values()), "it is billed for less than nothing")
+
+    @rule
     async def test_it_opens_checks_and_closes(self) -> None:
         """``check`` passes on a destination that works, and can be asked again."""
         async with self.opened() as plugin:
@@ -145,6 +157,13 @@ class PluginConformance(ABC, Generic[P]):
             require(None, f"check raises {name_of(error)} where UnavailableError is due")
         else:
             require(None, "check passes, though nothing can be done there")
+
+
+async def _said(
+    plugin: Plugin[Settings], alone: Surroundings
+) -> tuple[Sequence[Permission], Mapping[str, float], Sequence[Advice]]:
+    load = Load(events=100, event_bytes=1000, batches=1)
+    return list(plugin.permissions()), plugin.billed(load), list(await plugin.advise(alone))
 
 
 def _described(hint: object) -> bool:
