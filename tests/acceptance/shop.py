@@ -22,7 +22,7 @@ from forkstream.event import encode_json
 
 Order = dict[str, Any]
 
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds until a test gives up."""
 
 

@@ -63,7 +63,7 @@ class ServiceProcess:
         """Ask the endpoint; the status and the text of its answer, which are kept for the scan of all logs."""
         line = next(line for line in self.logged().splitlines() if '"event":"serving"' in line)
         try:
-            with urllib.request.urlopen(json.loads(line)["url"] + path, timeout=10) as answer:  # noqa: S310  # of our own
+            with urllib.request.urlopen(json.loads(line)["url"] + path, timeout=60) as answer:  # noqa: S310  # of our own
                 status, text = answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -124,7 +124,7 @@ def serving(config: Path, *options: str, **environment: str) -> Iterator[Service
     finally:
         service.signal()
         with suppress(subprocess.TimeoutExpired):
-            service.process.wait(40)
+            service.process.wait(60)
         service.kill()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 
 import boto3  # type: ignore[import-untyped]  # ships no types
 
@@ -39,7 +40,15 @@ def test_denied_for_three_visibility_timeouts_no_event_is_given_up(site: Site, r
     for queue in queues.values():
         queue.send(numbered(range(EVENTS)))
 
+    polls = Counter[str]()
+
     async def step(request: Request, pass_on: Handler) -> Answer:
+        if request.action == "ReceiveMessage":
+            polls[request.about] += 1
+            try:
+                return await pass_on(request)
+            finally:
+                polls[request.about] -= 1
         if request.action == "PutObject" and request.about == buckets["bucket"].name:
             return s3_refusal(403, "AccessDenied")
         if request.action == "GenerateDataKey":
@@ -49,6 +58,10 @@ def test_denied_for_three_visibility_timeouts_no_event_is_given_up(site: Site, r
     relay.step = step
     with serving(site.config(FORKS.replace("{key}", key)), AWS_ENDPOINT_URL=relay.url) as service:
         wait_until(lambda: all(service.fork(name)["state"] == "halted" for name in DENIED), 60, service.logged)
+        wait_until(lambda: not polls.total(), 60, service.logged)  # those under way may still bring something
+        held = relay.handed_out.copy()
+        for queue in queues.values():
+            queue.send(numbered(range(EVENTS, 2 * EVENTS)))
         until = time.monotonic() + 3.5 * HOLD
         while time.monotonic() < until:
             assert service.ask("/health")[0] == 200
@@ -59,16 +72,21 @@ def test_denied_for_three_visibility_timeouts_no_event_is_given_up(site: Site, r
         for name, permission in DENIED.items():
             assert permission in service.fork(name)["detail"]
 
+        assert relay.handed_out == held
+
         relay.step = None
         wait_until(lambda: not any(queue.left for queue in queues.values()), 90, service.logged)
+        before = {queue.name: relay.seen["ReceiveMessage", queue.name] for queue in queues.values()}
         for queue in queues.values():
-            queue.send(numbered(range(EVENTS, 2 * EVENTS)))
-        wait_until(lambda: not any(queue.left for queue in queues.values()), 30, service.logged)
+            queue.send(numbered(range(2 * EVENTS, 3 * EVENTS)))
+        wait_until(lambda: not any(queue.left for queue in queues.values()), 60, service.logged)
+        # at full rate again: by the ten, not one by one as an outage is probed
+        assert all(relay.seen["ReceiveMessage", name] - seen < EVENTS / 2 for name, seen in before.items())
         assert service.ask("/ready")[0] == 200
 
     assert not any(queue.left for queue in redrive.values())
     assert set(relay.handed_out.values()) == {1}
-    assert sorted(event["n"] for event in buckets["bucket"].lines()) == [*range(2 * EVENTS)]
+    assert sorted(event["n"] for event in buckets["bucket"].lines()) == [*range(3 * EVENTS)]
     assert buckets["key"].objects()
 
 

@@ -71,7 +71,7 @@ class Wire:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until what went over the wire fulfils a condition."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()

@@ -33,7 +33,7 @@ async def ask(exchange: Exchange) -> bytes:
 
 
 async def until_unusable(exchange: Exchange) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while exchange.usable:
             await asyncio.sleep(0.001)
 
@@ -99,7 +99,7 @@ async def test_a_connection_that_could_be_out_of_step_is_not_used_again(wire: by
     async with connected(script) as (exchange, _):
         assert await ask(exchange) == b"{}"
         assert not exchange.usable
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await hung_up.wait()
         with pytest.raises(LostConnectionError):
             await ask(exchange)
@@ -176,7 +176,7 @@ async def test_a_slow_answer_is_no_silence() -> None:
         await more.wait()
         connection.send(OK[20:])
 
-    async with connected(script) as (exchange, _), asyncio.timeout(20):
+    async with connected(script) as (exchange, _), asyncio.timeout(60):
         started = exchange._loop.time()
         waiting = asyncio.create_task(exchange.ask(REQUEST, 30))
         while not exchange._reader.begun:
@@ -204,7 +204,7 @@ async def test_a_cancelled_wait_closes_the_connection_so_that_its_answer_reaches
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert not exchange.usable
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await hung_up.wait()
 
 

@@ -52,7 +52,7 @@ async def test_one_after_the_other_needs_one_connection() -> None:
 
 async def test_who_finds_no_connection_free_waits_for_one_in_line() -> None:
     async with pooled(size=3) as (pool, server):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await asyncio.gather(*(ask(pool) for _ in range(30))) == [b"{}"] * 30
         assert server.connections == 3
 
@@ -69,7 +69,7 @@ async def test_a_place_is_given_on_after_errors_and_cancelled_waits() -> None:
         connection.send(OK)
         await serve_ok(connection)
 
-    async with pooled(script, size=1) as (pool, server), asyncio.timeout(20):
+    async with pooled(script, size=1) as (pool, server), asyncio.timeout(60):
         with pytest.raises(LostConnectionError):
             await ask(pool)
         first, second, third = (asyncio.create_task(ask(pool)) for _ in range(3))
@@ -81,7 +81,7 @@ async def test_a_place_is_given_on_after_errors_and_cancelled_waits() -> None:
 
 
 async def test_a_place_that_was_given_to_a_cancelled_wait_is_given_on() -> None:
-    async with pooled(size=1) as (pool, _), asyncio.timeout(20):
+    async with pooled(size=1) as (pool, _), asyncio.timeout(60):
         await pool._take_place()
         waiting = asyncio.create_task(ask(pool))
         while not pool._line:
@@ -123,7 +123,7 @@ async def test_a_connection_known_to_be_dead_is_never_written_to(repeatable: boo
     async with pooled(script) as (pool, server):
         await ask(pool)
         hung_up.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while pool._free[0].exchange.usable:
                 await asyncio.sleep(0.001)
         assert await ask(pool, repeatable=repeatable) == b"{}"
@@ -177,7 +177,7 @@ async def test_idle_connections_are_closed_without_being_asked_for(monkeypatch: 
 
     async with pooled(script) as (pool, _):
         await ask(pool)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await closed.wait()
         assert not pool._free
         assert pool._sweeper is None
@@ -192,7 +192,7 @@ async def test_a_pool_that_closes_leaves_no_connection_open() -> None:
         await connection.gone()
         gone.set()
 
-    async with pooled(script) as (pool, _), asyncio.timeout(20):
+    async with pooled(script) as (pool, _), asyncio.timeout(60):
         waiting = asyncio.create_task(ask(pool))
         await asked.wait()
         pool.close()

@@ -43,7 +43,7 @@ def leashed(directory: Path, *arguments: str, **environment: str) -> Iterator[su
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -51,7 +51,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def test_it_runs_a_module_with_its_arguments(tmp_path: Path) -> None:
     with leashed(tmp_path, "end", "7") as process:
-        assert process.wait(30) == 7
+        assert process.wait(60) == 7
 
 
 def test_when_the_leash_is_gone_so_is_all_of_its_group_and_its_directory(tmp_path: Path) -> None:
@@ -63,6 +63,6 @@ def test_when_the_leash_is_gone_so_is_all_of_its_group_and_its_directory(tmp_pat
         assert process.stdout
         child = int(process.stdout.readline())
         process.stdin.close()
-        assert process.wait(30) == -9
+        assert process.wait(60) == -9
         until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
         until(lambda: not directory.exists())

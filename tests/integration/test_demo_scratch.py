@@ -43,7 +43,7 @@ def another() -> Iterator[tuple[subprocess.Popen[str], Path]]:
 def test_the_directory_of_a_killed_demo_is_removed_by_the_next(temporary: Path) -> None:
     with another() as (process, left):
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.wait(60)
         assert left.exists()
         with scratch() as mine:
             assert list(temporary.iterdir()) == [mine]

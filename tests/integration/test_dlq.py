@@ -102,7 +102,7 @@ async def serve_until(dead: Callable[[], int], count: int) -> None:
     service = Service([flow_of(plan, poll_wait=1.0) for plan in loaded.plans])
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(service.run)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while await anyio.to_thread.run_sync(dead) < count:
                 await anyio.sleep(0.05)
         service.stop()
@@ -397,7 +397,7 @@ def bad_letter() -> Letter:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

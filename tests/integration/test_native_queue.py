@@ -298,7 +298,7 @@ async def test_credentials_are_renewed_beside_the_requests_and_a_failed_renewal_
     rolling = Rolling(monkeypatch, "first", "gone", "second")
     unhandled: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, about: unhandled.append(about))
-    async with queue(*[OK] * 100) as (client, sqs), asyncio.timeout(20):
+    async with queue(*[OK] * 100) as (client, sqs), asyncio.timeout(60):
         while "second" not in sqs.signers:
             await client.delete_batch(["r"])
     assert sqs.signers[0] == "first"

@@ -52,7 +52,7 @@ async def received(topic: str, count: int) -> list[Event]:
     events: list[Event] = []
     config = SqsSourceConfig(queue=topic.rpartition(":")[2], envelope="raw")
     async with SqsSource(config, Context(fork="f")) as source:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while len(events) < count:
                 some = await source.receive(10, hold=60, wait=1)
                 await source.delete([receipt for _, receipt in some])

@@ -44,7 +44,7 @@ async def received(queue: str, count: int) -> list[Event]:
     """What stands in the queue, received by the source and deleted."""
     events: list[Event] = []
     async with SqsSource(SqsSourceConfig(queue=queue), Context(fork="f")) as source:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while len(events) < count:
                 some = await source.receive(10, hold=60, wait=1)
                 await source.delete([receipt for _, receipt in some])

@@ -94,7 +94,7 @@ def source(shop: Shop, envelope: Literal["auto", "raw", "sns"] = "auto") -> SqsS
 
 async def receive(opened: SqsSource) -> Event:
     """Receive and settle one event."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not (received := await opened.receive(1, hold=60, wait=1)):
             pass
     ((event, receipt),) = received
