@@ -44,7 +44,7 @@ def _headline(now: Sequence[Sight]) -> Text:
 def _cells(row: Row, *, of_many: bool) -> Iterable[Text]:
     fork, rates = row.fork, row.rates
     yield _told(f"  {row.service}", "dim") if of_many else _told(fork.name, "bold")
-    yield _told(fork.state, "red" if fork.stalled else _COLOURS.get(fork.state, "red"))
+    yield _told(fork.standing, "red" if fork.stalled else _COLOURS.get(fork.state, "red"))
     yield _rate(rates.received if rates else None)
     yield _rate(rates.written if rates else None)
     yield _count(fork.lag)

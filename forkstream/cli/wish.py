@@ -93,7 +93,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     def _ask(self, client: AdminClient) -> str:
         reach = ""
         for path, body in self.requests:
-            status, answer = client.ask("POST", path, body)
+            try:
+                status, answer = client.ask("POST", path, body)
+            except CommandError as error:
+                raise CommandError(
+                    f"{error}; does a service run there? With `control` in the config none has to, and --admin names another"
+                ) from None
             told = _decoded(answer)
             if status != 200:
                 why = " ".join(filter(None, (told.error or f"HTTP {status}", told.detail)))

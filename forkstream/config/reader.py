@@ -86,7 +86,9 @@ class Reader:
             return value
         if not isinstance(value, list | tuple | dict | frozenset):
             return self._misfit(hint, spot)
-        self.problems.add(spot.place, spot.path, f"expected {hint.limits}, found {len(value)}")
+        about = f" ({hint.description})" if hint.description else ""
+        found = f"found {len(value)}" if value else f"but it is empty{about}"
+        self.problems.add(spot.place, spot.path, f"expected {hint.limits}, {found}")
         return INVALID
 
     def _resolved(self, hint: Hint, spot: Spot) -> Any:

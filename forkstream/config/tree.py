@@ -68,8 +68,11 @@ def parse(text: str, file: str, problems: Problems, *, at: Place | None = None) 
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        variable = mark is not None and text[max(mark.index - 1, 0) : mark.index + 1] == "${"
-        quotes = '; within {…} and […] a variable needs quotes: "${NAME}"' if variable else ""
+        line = text.splitlines()[mark.line : mark.line + 1] if mark is not None else []
+        variable = "${" in "".join(line)
+        quotes = '; within {…} and […], and with ": " in it, a variable needs quotes: "${NAME}"' if variable else ""
+        if mark is not None and text[mark.index : mark.index + 1] == "\t":
+            said = "a tab, but YAML indents with spaces alone"
         problems.add(at or place, "", f"not YAML: {said}{quotes}")
     except yaml.reader.ReaderError as error:
         problems.add(at or Place(file), "", f"not YAML: {error.reason} at character {error.position}")

@@ -12,6 +12,7 @@ from aiobotocore.config import AioConfig
 from botocore.exceptions import ClientError
 from msgspec import Meta
 
+from forkstream.aws.bucket_name import is_old, wrong_with
 from forkstream.aws.errors import translating
 from forkstream.aws.key_permission import key_permission
 from forkstream.aws.session import AwsSession
@@ -81,6 +82,9 @@ class S3Sink(ObjectSink[S3Config]):
 
     def __init__(self, config: S3Config, context: Context) -> None:
         super().__init__(config, context)
+        wrong = wrong_with(config.bucket)
+        if wrong:
+            raise ValueError(f"bucket: {config.bucket!r} is no name of a bucket: {wrong}")
         self._prefix = Prefix(config)
         self._s3: S3Client
         self._stack = AsyncExitStack()
@@ -152,6 +156,16 @@ class S3Sink(ObjectSink[S3Config]):
     async def advise(self, fork: Surroundings) -> Collection[Advice]:
         """Warn of what lies in the clear, by the bucket's own default where that may be asked (s3:GetEncryptionConfiguration)."""
         advice = [*unreadable_for_athena(fork, setting="athena")] if self.config.athena else []
+        if is_old(self.config.bucket):
+            advice.append(
+                Advice(
+                    code="bucket_name",
+                    found=f"the bucket {self.config.bucket}",
+                    why="S3 has given no bucket such a name since March 2018, and before only in us-east-1",
+                    do="see that it is meant: lower-case letters, digits, . and -, 63 characters at most",
+                    setting="bucket",
+                )
+            )
         if isinstance(self.config.sse, SseKms):
             return advice
         found = f"sse: {self.config.sse}" if self.config.sse else "no sse, so the bucket's own default holds"

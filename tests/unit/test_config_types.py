@@ -107,7 +107,7 @@ def test_constraints_on_text_and_on_lists_hold() -> None:
         "forks.one.sink.bucket.bucket: expected text of length at least 3 and the form ^[a-z.]+$, found ab"
     ]
     assert messages("forks: {one: {source: {queue: {queue: q}}, stages: [scrub: {drop: []}], sink: table}}") == [
-        "forks.one.stages[0].scrub.drop: expected length at least 1, found 0"
+        "forks.one.stages[0].scrub.drop: expected length at least 1, but it is empty"
     ]
 
 

@@ -51,9 +51,12 @@ def test_a_name_that_stands_twice_is_a_problem() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("a:\n\tb: 1", "env:CONFIG:2:1: not YAML: a tab, but YAML indents with spaces alone"),
+        ("forks: {}", "env:CONFIG:1:8: forks: expected length at least 1, but it is empty (the forks by name)"),
+        ("a: ${X:-b: c}", 'env:CONFIG:1:10: not YAML: mapping values are not allowed here; within {…} and […], and with ": " in it, a variable needs quotes: "${NAME}"'),
         ("forks: [", "env:CONFIG:1:9: not YAML: while parsing a flow node, expected the node content, but found '<stream end>'"),
         ("forks: {}\n---\nforks: {}", "env:CONFIG:2:1: not YAML: expected a single document in the stream, but found another document"),
-        ("forks: {one: {source: ${QUEUE}}}", "env:CONFIG:1:24: not YAML: while parsing a flow mapping, expected ',' or '}', but got '{'; within {…} and […] a variable needs quotes: \"${NAME}\""),
+        ("forks: {one: {source: ${QUEUE}}}", "env:CONFIG:1:24: not YAML: while parsing a flow mapping, expected ',' or '}', but got '{'; within {…} and […], and with \": \" in it, a variable needs quotes: \"${NAME}\""),
         ("forks: !!python/name:os.system x", "env:CONFIG:1:8: forks: YAML tags such as tag:yaml.org,2002:python/name:os.system mean nothing here"),
         ("forks: {? [a] : 1}", "env:CONFIG:1:11: forks: a name has to be text"),
         ("a: &a [*a]", "env:CONFIG:1:4: a[0]: an alias that stands for what it stands in"),

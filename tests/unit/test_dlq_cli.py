@@ -322,7 +322,7 @@ def test_a_letter_cannot_steer_a_terminal_or_a_path(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["redrive"], "say which letters: by their ids, or --all, which --code and --since narrow"),
+        (["redrive"], "say which letters: their ids, as `forkstream dlq list` shows them, or --all"),
         (["redrive", "--all", "01ARZ3NDEKTSV4RRFFQ69G5FAV"], "say which letters"),
         (["redrive", "--all", "--body", "x"], "--body mends one letter, by its own id; found 0"),
         (

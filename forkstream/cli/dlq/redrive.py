@@ -80,7 +80,9 @@ def redrive(
     """
     named = Which.parse(which, origin)
     if named.any == all_:
-        raise CommandError(f"say which letters: by their ids, or --all, which --code and --since narrow{named.doubt}")
+        raise CommandError(
+            f"say which letters: their ids, as `forkstream dlq list` shows them, or --all, narrowed by --code and --since{named.doubt}"
+        )
     if body is not None and (len(named.letters) != 1 or named.origins):
         raise CommandError(f"--body mends one letter, by its own id; found {len(named.letters)}")
     selection = named.selection(fork, code, moment_of(since))
