@@ -182,6 +182,7 @@ class Service:
                 fork.meter.damaged(fork.flow.source.damaged)
                 is_open = fork.gate.state is State.OPEN and not fork.gate.paused
                 fork.meter.holding(fork.budget.events, fork.budget.bytes, is_open=is_open)
+                fork.meter.pace(fork.intake.pollers, fork.concurrency.limit, fork.writing)
                 fork.meter.failure_log.flush()
             if anyio.current_time() >= next_lag and any(fork.flowing for fork in self.forks.values()):
                 next_lag = anyio.current_time() + spread(60.0)
@@ -237,7 +238,8 @@ class Service:
             budget_events=fork.flow.max_held_events,
             budget_bytes=int(fork.flow.max_held_bytes),  # a Size is no JSON
             pollers=fork.intake.pollers,
-            concurrency=fork.flow.concurrency,
+            concurrency=fork.concurrency.limit,
+            concurrency_reason=fork.concurrency.reason,
             open_batches=fork.intake.open_batches,
             writing=fork.writing,
             lag=self._lag.get(name),

@@ -107,6 +107,13 @@ class Metrics:
         )  # fmt: skip
         self.in_flight = Gauge("forkstream_in_flight_events", "Events held", by_fork, registry=registry)
         self.in_flight_bytes = Gauge("forkstream_in_flight_bytes", "Bytes of bodies held", by_fork, registry=registry)
+        self.pollers = Gauge("forkstream_pollers", "Receives that may be under way", by_fork, registry=registry)
+        self.concurrency = Gauge("forkstream_concurrency", "Writes that may be under way", by_fork, registry=registry)
+        self.writing = Gauge("forkstream_writes_under_way", "Writes under way", by_fork, registry=registry)
+        self.changes = Count(
+            "forkstream_concurrency_changes", "Changes of how many writes may be under way", [*by_fork, "reason"],
+            registry=registry,
+        )  # fmt: skip
         self.backlog = Gauge("forkstream_backlog_events", "Events waiting at the source", by_fork, registry=registry)
         self.state = Gauge("forkstream_fork_open", "1 while the fork receives as it likes", by_fork, registry=registry)
         self.ages = AgeHistogram()
@@ -202,6 +209,16 @@ class Meter:
         self._metrics.in_flight.labels(self.fork).set(events)
         self._metrics.in_flight_bytes.labels(self.fork).set(size)
         self._metrics.state.labels(self.fork).set(is_open)
+
+    def pace(self, pollers: int, concurrency: int, writing: int) -> None:
+        """How many receives and writes may be under way, and how many writes are."""
+        self._metrics.pollers.labels(self.fork).set(pollers)
+        self._metrics.concurrency.labels(self.fork).set(concurrency)
+        self._metrics.writing.labels(self.fork).set(writing)
+
+    def concurrency_changed(self, reason: str) -> None:
+        """Another number of writes may be under way."""
+        self._metrics.changes.labels(self.fork, reason).inc()
 
     def damaged(self, total: int) -> None:
         """So many events were left out by the source until now."""

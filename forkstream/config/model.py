@@ -106,7 +106,10 @@ class ForkSettings(Settings):
     ] = "ndjson"
     batch: BatchSettings = BatchSettings()
     budget: BudgetSettings = BudgetSettings()
-    concurrency: Annotated[int, Meta(description="writes under way at once", ge=1)] = 4
+    concurrency: Annotated[
+        int | None,
+        Meta(description="writes under way at once; left out: as many as the sink takes without slowing down", ge=1),
+    ] = None
     write_timeout: Annotated[
         Duration, Meta(description="when an attempt at a write ends and counts as failed", gt=0)
     ] = Duration(60)

@@ -29,6 +29,7 @@ from forkstream.dlq.store import Store
 from forkstream.errors import DeliveryError, UnavailableError, as_delivery_error
 from forkstream.flow.batcher import Batch, Batcher, CloseReason
 from forkstream.flow.chain import Chain
+from forkstream.flow.concurrency import FIRST
 from forkstream.flow.custody import Held, Receive
 from forkstream.flow.fork import Flow
 from forkstream.letters import Letter
@@ -64,7 +65,7 @@ class Redrive:
         self._again = again
         self._mend = mend
         self._chain = Chain(flow.steps)
-        self._writer = flow.outlet.writer(flow.name, flow.concurrency)
+        self._writer = flow.outlet.writer(flow.name, flow.concurrency or FIRST)
         self._starts = {step.name: number for number, step in enumerate(flow.steps)} | {_SINK: len(flow.steps)}
         self.stopping = False
         """True once no further batch is begun."""
@@ -155,7 +156,7 @@ class Redrive:
         for reason, dropped in passage.dropped.items():
             claimed = await self._claim(dropped)
             await self._note(claimed, [Decision(one, Mark.DROPPED, reason) for one in claimed])
-        slots = anyio.CapacityLimiter(1 if self._flow.source.ordered else self._flow.concurrency)
+        slots = anyio.CapacityLimiter(1 if self._flow.source.ordered else self._flow.concurrency or FIRST)
         async with anyio.create_task_group() as tasks:
             for batch in self._batches(passage.through):
                 await slots.acquire_on_behalf_of(batch)

@@ -21,6 +21,7 @@ from forkstream.errors import DeliveryError, TransientError
 from forkstream.flow.batcher import Batch, Batcher, Limits
 from forkstream.flow.budget import Budget
 from forkstream.flow.chain import Chain, Step
+from forkstream.flow.concurrency import Concurrency
 from forkstream.flow.custody import Custody
 from forkstream.flow.dead_letters import DeadLetters
 from forkstream.flow.delivery import deliver
@@ -59,7 +60,8 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: DeadLetterOutlet | None = None
     limits: Limits
     retry: RetryPolicy = RetryPolicy()
-    concurrency: int = 4
+    concurrency: int | None = None
+    """Writes under way at once; None finds it."""
     max_held_events: int = 20_000
     max_held_bytes: int = 64 * 2**20
     max_dead_ratio: float = MAX_DEAD_RATIO
@@ -87,7 +89,8 @@ class Fork:
         self.custody = Custody(flow.source, math.ceil(hold), settlement_failed)
         self.settlement = Settlement(self.custody, self.budget, settlement_failed)
         self._ready_send, self._ready = anyio.create_memory_object_stream[Batch](math.inf)
-        self._slots = Slots(flow.concurrency, self._relieve)
+        self.concurrency = Concurrency(flow.concurrency, self._more_slots)
+        self._slots = Slots(lambda: self.concurrency.limit, self._relieve)
         self._draining = anyio.Event()
         self._scope = anyio.CancelScope()
         self.dead_letters = self._dead_letters(flow.dead_letters) if flow.dead_letters else None
@@ -95,13 +98,14 @@ class Fork:
         landing = ForkLanding(self.settlement, self.gate, meter, self.dead_letters, include_unsanitised=include)
         self.intake = self._intake(landing)
         self.destination = Destination(
-            writer=flow.outlet.writer(flow.name, flow.concurrency, self.meter.rendered),
+            writer=flow.outlet.writer(flow.name, self.concurrency.most, self.meter.rendered),
             gate=self.gate,
             retry=flow.retry,
             landing=landing,
             on_failure=partial(self._failed, SINK),
             ordered=flow.source.ordered,
             rest=self._slots.rest,
+            on_attempt=self._attempted,
         )
         # not the source's check, nor that of the dead letters: they have gates of their own
         inner = [flow.outlet.sink, *flow.outlet.stages, *(step.stage for step in flow.steps)]
@@ -203,6 +207,14 @@ class Fork:
         self.intake.finished(batch)
         self._slots.give_back()
 
+    def _attempted(self, events: int, began: float, error: DeliveryError | None) -> None:
+        busy = self._ready.statistics().current_buffer_used > 0
+        self.concurrency.attempted(events, began, anyio.current_time(), error, busy=busy)
+
+    def _more_slots(self) -> None:
+        self.meter.concurrency_changed(self.concurrency.reason)
+        self._slots.changed()
+
     def _relieve(self) -> None:
         """A receive is refused, or a slot is free: if both, give that the fullest open batch."""
         idle = self._slots.free > self._ready.statistics().current_buffer_used
@@ -271,7 +283,7 @@ class Fork:
     def _dead_letters(self, outlet: DeadLetterOutlet) -> DeadLetters:
         return DeadLetters(
             self.flow.name,
-            outlet.writer(self.flow.name, self.flow.concurrency, self.meter.rendered),
+            outlet.writer(self.flow.name, self.concurrency.most, self.meter.rendered),
             lambda held: outlet.sink.partition(held.event),
             self.settlement,
             retry=self.flow.retry,

@@ -66,13 +66,17 @@ class Trial:
 
     async def _attempt(self, writing: Writing, number: int) -> DeliveryError | None:
         self._condemned = []
+        began, events = anyio.current_time(), len(self.left)
         try:
             failures = await ask(lambda: writing.attempt(number), self._to.retry.write_timeout)
         except DeliveryError as error:
+            self._to.on_attempt(events, began, error)
             self._to.on_failure(error, len(self.left))
             if isinstance(error, UnavailableError):
                 self._to.gate.halt(error)
             return error
+        again = sum(failure.kind is FailureKind.TRANSIENT for failure in failures)
+        self._to.on_attempt(events, began, TransientError("partial") if again * 10 >= events else None)
         return self._sort(failures)
 
     def _sort(self, failures: Collection[Failure]) -> DeliveryError | None:
