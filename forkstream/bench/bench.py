@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from forkstream.bench.bodies import write_bodies
 from forkstream.bench.consumer import Consumer, ServiceConsumer
@@ -42,17 +43,14 @@ class Bench:
         directory = Path(tempfile.mkdtemp(prefix="forkstream-bench-"))
         self._directory = directory
         try:
-            with ExitStack() as stack:
-                bodies = directory / "bodies"
-                told = write_bodies(bodies, order.events)
-                climate, tls = order.climate, order.tls
-                stub = stack.enter_context(
-                    StubProcess(
-                        directory, bodies, self._cores, rate=order.rate, deal=order.deal, climate=climate, tls=tls
-                    )
-                )
-                self._view.line(f"{told}; {self._cores.told}")
+            bodies = directory / "bodies"
+            told = write_bodies(bodies, order.events)
+            self._view.line(f"{told}; {self._cores.told}")
+            with self._stub(bodies, tls=order.tls) as stub:
                 measurements = list(self._measurements(stub))
+            if order.tls_beside:
+                with self._stub(bodies, tls=True) as stub:
+                    measurements = [self._with_tls(found, stub) for found in measurements]
         finally:
             shutil.rmtree(directory, ignore_errors=True)
         return Report(
@@ -74,6 +72,28 @@ class Bench:
             measurements=measurements,
             sweep=order.sweep[0] if order.sweep else "",
         )
+
+    def _stub(self, bodies: Path, *, tls: bool) -> StubProcess:
+        order = self._order
+        return StubProcess(
+            self._directory,
+            bodies,
+            self._cores,
+            rate=order.rate,
+            deal=order.deal,
+            climate=order.climate,
+            tls=tls,
+        )
+
+    def _with_tls(self, found: Measurement, stub: StubProcess) -> Measurement:
+        job = self._job(found.title, stub).setting(found.settings)
+        named = msgspec.structs.replace(found, title=f"{found.title} over TLS")
+        over = self._measured(stub, named, lambda: self._consumer(job))
+        return msgspec.structs.replace(found, over_tls=over.repeats)
+
+    def _consumer(self, job: Job) -> ServiceConsumer:
+        log = self._directory / "consumer.log"
+        return ServiceConsumer(job, log, self._cores.consumer, workers=self._order.workers)
 
     def _measurements(self, stub: StubProcess) -> Iterator[Measurement]:
         order = self._order
@@ -102,11 +122,8 @@ class Bench:
 
     def _service(self, stub: StubProcess, job: Job, settings: tuple[str, ...]) -> Measurement:
         order = self._order
-        log = self._directory / "consumer.log"
         empty = Measurement(title=job.title, settings=settings, target=job.target, repeats=[], notes=job.notes)
-        found = self._measured(
-            stub, empty, lambda: ServiceConsumer(job, log, self._cores.consumer, workers=order.workers)
-        )
+        found = self._measured(stub, empty, lambda: self._consumer(job))
         if not order.profile or order.sweep:
             return found
         with self._view.progress(f"{found.name}, profile") as tell:

@@ -108,6 +108,13 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     areas: dict[str, float] = {}
     """Shares of the profile by part of the code."""
     notes: tuple[str, ...] = ()
+    over_tls: list[Repeat] = []
+    """The same over TLS, where both were measured."""
+
+    @property
+    def tls_cpu_us(self) -> float | None:
+        """Microseconds of CPU a message over TLS, the median; None where that was not measured beside."""
+        return median(one.cpu_us for one in self.over_tls) if self.over_tls else None
 
     def middle(self, of: Callable[[Repeat], float]) -> float:
         """The median over the repeats."""

@@ -21,6 +21,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Messages a second of an open loop; None: as fast as it goes."""
     climate: Climate = Climate()
     tls: bool = False
+    tls_beside: bool = False
+    """Measure each once more over TLS, and show that beside it."""
     deal: int | None = None
     timing: Timing = Timing(2.0, 5.0)
     repeats: int = 3

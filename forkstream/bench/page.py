@@ -41,6 +41,7 @@ def page(report: Report, changes: Sequence[Change] = ()) -> str:
 def _table(report: Report) -> str:
     names = (
         "CPU µs/message",
+        "over TLS",
         "target",
         "messages/s/core",
         "target",
@@ -58,6 +59,7 @@ def _table(report: Report) -> str:
         cells = [
             f'<td class="{verdict}">{cpu:.1f}</td>',
             *_cells(
+                f"{found.tls_cpu_us:.1f}" if found.tls_cpu_us else "",
                 f"≤ {target.cpu_us:g}" if target else "",
                 f"{found.middle(lambda one: one.per_core):,.0f}",
                 f"≥ {target.per_core:,}" if target else "",

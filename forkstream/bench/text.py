@@ -36,8 +36,10 @@ def show(report: Report, console: Console, changes: Sequence[Change] = (), doubt
 def _table(report: Report) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("scenario" if not report.sweep else report.sweep, no_wrap=True)
+    tls = ["TLS"] if any(found.over_tls for found in report.measurements) else []
     for name in (
         "CPU µs",
+        *tls,
         "target",
         "msg/s/core",
         "target",
@@ -57,6 +59,7 @@ def _table(report: Report) -> RenderableType:
         table.add_row(
             Text(f"{name}{mark}", style="bold green" if found is best else ""),
             Text(f"{cpu:.1f}", style=_verdict(target is None or cpu <= target.cpu_us, target is not None)),
+            *([f"{found.tls_cpu_us:.1f}" if found.tls_cpu_us else ""] if tls else []),
             f"≤ {target.cpu_us:g}" if target else "",
             f"{cores:,.0f}",
             f"≥ {target.per_core:,}" if target else "",

@@ -54,7 +54,7 @@ def bench(
     deal: Annotated[
         int | None, typer.Option(min=1, max=10, help="Receives bring a random number of 1 to so many messages.")
     ] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="TLS to every service.")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="TLS to every service; with --all in a column beside.")] = False,
     duration: Annotated[str, typer.Option(help="How long each repeat is measured.")] = "5s",
     warm_up: Annotated[str, typer.Option(help="How long it runs before anything counts.")] = "2s",
     repeats: Annotated[int, typer.Option(min=1, help="Fresh processes that are measured.")] = 3,
@@ -113,7 +113,8 @@ def bench(
         workers=workers,
         rate=None if rate is None else _read(Rate, "--rate", rate),
         climate=Climate(latency=_read(Duration, "--latency", latency), errors=errors, throttle=throttle),
-        tls=tls,
+        tls=tls and not every,
+        tls_beside=tls and every,
         deal=deal,
         timing=Timing(_read(Duration, "--warm-up", warm_up), _read(Duration, "--duration", duration)),
         repeats=repeats,

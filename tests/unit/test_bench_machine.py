@@ -35,7 +35,8 @@ def test_the_use_of_a_tree_is_that_of_its_descendants_too() -> None:
     for use in used:
         assert use.processes == 2
         assert 30_000_000 < use.largest_rss < use.rss
-    assert used[0].cpu > 0.02
+    assert used[0].cpu > 0.02  # ps knows whole seconds only, on Linux
+    assert all(use.cpu < 30 for use in used)
     deadline = time.monotonic() + 10
     while use_of(process.pid).processes and time.monotonic() < deadline:
         time.sleep(0.01)
