@@ -141,3 +141,10 @@ def test_a_stack_that_fails_says_why(aws: EmbeddedAws, unique: str, tmp_path: Pa
     (tmp_path / "application.yaml").write_text("Resources: {Wrong: {Type: AWS::No::Such}}")
     with pytest.raises(CommandError, match=r"Wrong: .*AWS::No::Such"):
         deploy(aws, stack=unique, directory=tmp_path)
+
+
+def test_an_operator_gets_a_role_on_request(aws: EmbeddedAws, unique: str) -> None:
+    deploy(aws, stack=unique, OperatorArn="arn:aws:iam::123456789012:role/on-call")
+    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=unique)["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    assert ":role/" in outputs["OperatorRole"]

@@ -40,6 +40,29 @@ def statements(resources: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]
             yield found["Fn::If"][1] if "Fn::If" in found else found
 
 
+def test_an_operator_exists_on_request_receives_nothing_and_changes_no_letter(
+    template: dict[str, Any], resources: dict[str, dict[str, Any]]
+) -> None:
+    assert template["Parameters"]["OperatorArn"]["Default"] == ""
+    role, policy = resources["OperatorRole"], resources["OperatorPolicy"]
+    assert role["Condition"] == policy["Condition"] == template["Outputs"]["OperatorRole"]["Condition"] == "HasOperator"
+    assert role["ManagedPolicyArns"] == [{"Ref": "OperatorPolicy"}]
+    found = list(statements({"": policy}))
+    actions = json.dumps([each["Action"] for each in found])
+    assert not [word for word in ("Receive", "Delete", "ChangeMessage", '"*"', ":*") if word in actions]
+    puts = [json.dumps(each["Resource"]) for each in found if "s3:PutObject" in each["Action"]]
+    assert [put for put in puts if "DeadLetterBucket" in put] == ['{"Fn::Sub": "${DeadLetterBucket.Arn}/*.redrive/*"}']
+
+
+def test_what_a_redrive_writes_is_what_the_task_may_write(resources: dict[str, dict[str, Any]]) -> None:
+    task, operator = (
+        {each["Sid"]: each for each in statements({"": resources[name]})} for name in ("TaskPolicy", "OperatorPolicy")
+    )
+    for name in ("WriteRows", "Replay", "Search"):
+        assert operator[name] == task[name]
+    assert operator["WriteObjects"]["Resource"] == task["WriteObjects"]["Resource"][0]
+
+
 def test_cfn_lint_has_nothing_to_say() -> None:
     assert lint_file(TEMPLATE) == []
 
@@ -130,7 +153,7 @@ def test_no_allowed_action_is_a_wildcard_and_no_identity_gets_every_resource(
         for name, resource in resources.items()
         if resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
     }
-    assert identities.keys() == {"TaskPolicy", "CheckoutApiBackendPolicy"}
+    assert identities.keys() == {"TaskPolicy", "OperatorPolicy", "CheckoutApiBackendPolicy"}
     for statement in statements(identities):
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert all(action == "kms:GenerateDataKey*" or "*" not in action for action in actions)
