@@ -8,13 +8,17 @@ import anyio
 import msgspec
 import typer
 
+from forkstream.cgroup import Cgroup, workers_for
 from forkstream.cli.options import ConfigArgument, ForkOption, JsonOption, PluginOption
 from forkstream.config.inspection import Inspection
+from forkstream.config.limits_advice import Site
 from forkstream.config.loading import Config, load_config
 from forkstream.config.plan import Plan
 from forkstream.config.problem import InvalidConfigError, Problem
 from forkstream.config.warning import ConfigWarning
+from forkstream.errors import CommandError
 from forkstream.registry import Registry
+from forkstream.settings import Rate, Size
 
 
 def check(
@@ -22,7 +26,18 @@ def check(
     *,
     fork: ForkOption = None,
     plugin: PluginOption = None,
-    workers: Annotated[int, typer.Option(min=1, help="How many worker processes it is meant for.")] = 1,
+    workers: Annotated[
+        str, typer.Option(metavar="NUMBER", help="How many worker processes it is meant for; auto is one a processor.")
+    ] = "1",
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Memory that they share; left out, what this container is allowed.", show_default=False
+        ),
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Events a second of each fork that it is meant for, as 500/s.")
+    ] = None,
     connect: Annotated[
         bool, typer.Option("--connect", help="Ask each queue, bucket, key, table and index too; leaves nothing behind.")
     ] = False,
@@ -41,15 +56,18 @@ def check(
     forkstream check deploy/forkstream.yaml --fork search --connect
 
     forkstream check s3://config/forkstream.yaml --strict --json
+
+    forkstream check --workers 4 --memory 2GiB --rate 10000/s
     """
+    site = _site(workers, memory, rate)
     try:
         loaded = load_config(
-            config, forks=fork or (), registry=Registry.installed(plugin or ()), workers=workers, run="check"
+            config, forks=fork or (), registry=Registry.installed(plugin or ()), workers=site.workers, run="check"
         )
     except InvalidConfigError as error:
         _show_problems(error.found, json=json)
         raise typer.Exit(2) from None
-    inspection = Inspection(loaded, workers=workers, connect=connect)
+    inspection = Inspection(loaded, site=site, connect=connect)
     anyio.run(inspection.run)
     ok = not (inspection.findings or (strict and inspection.warnings))
     if json:
@@ -58,6 +76,18 @@ def check(
         _show(loaded, inspection, connect=connect)
     if not ok:
         raise typer.Exit(1)
+
+
+def _site(workers: str, memory: str | None, rate: str | None) -> Site:
+    option = "--workers"
+    try:
+        count = workers_for(workers)
+        option = "--memory"
+        usable = Size.parse(memory) if memory else Cgroup().memory()
+        option = "--rate"
+        return Site(workers=count, memory=usable, rate=Rate.parse(rate) if rate else None)
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}") from None
 
 
 def _show_problems(problems: list[Problem], *, json: bool) -> None:

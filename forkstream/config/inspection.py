@@ -7,6 +7,7 @@ from collections.abc import Collection
 import anyio
 import msgspec
 
+from forkstream.config.limits_advice import Site
 from forkstream.config.loading import Config
 from forkstream.config.plan import Plan
 from forkstream.config.problem import masked
@@ -31,11 +32,11 @@ class Finding(msgspec.Struct, frozen=True):
 class Inspection:
     """Asks every plugin, with ``connect`` also the outside world: what it finds is here when ``run`` has ended."""
 
-    def __init__(self, config: Config, *, workers: int, connect: bool) -> None:
+    def __init__(self, config: Config, *, site: Site, connect: bool) -> None:
         self._config = config
         self._connect = connect
         self._order = [plan.name for plan in config.plans]
-        self._warnings = list(warnings_on_limits(config, workers))
+        self._warnings = list(warnings_on_limits(config, site))
         self._findings: list[Finding] = []
 
     @property

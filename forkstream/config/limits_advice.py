@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from forkstream.backoff import LONGEST_REDELIVERY
 from forkstream.config.plan import Plan
 from forkstream.ports import Advice
-from forkstream.settings import Duration
+from forkstream.settings import Duration, Rate, Size
+
+IDLE_BYTES = 120 * 2**20
+"""What a worker takes that holds no event: measured as resident memory with the four forks of the shipped config."""
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """What a config is meant for: worker processes that share ``memory`` bytes, and ``rate`` events a second of each fork."""
+
+    workers: int = 1
+    memory: int | None = None
+    rate: float | None = None
 
 
 def longest_hold(plan: Plan) -> float:
@@ -16,9 +30,9 @@ def longest_hold(plan: Plan) -> float:
     return _max_age(plan) + settings.retry.max_elapsed + settings.write_timeout + LONGEST_REDELIVERY
 
 
-def advice_on_limits(plan: Plan, workers: int) -> Iterator[Advice]:
-    """Warn of limits that contradict each other or the source; ``setting`` is relative to the fork."""
-    quota = plan.source.in_flight_limit
+def advice_on_limits(plan: Plan, site: Site) -> Iterator[Advice]:
+    """Warn of limits that contradict each other, the source or the rate; ``setting`` is relative to the fork."""
+    quota, workers = plan.source.in_flight_limit, site.workers
     budget = plan.settings.budget
     reach = budget.max_events
     if quota is not None and budget.max_events * workers > quota:
@@ -32,7 +46,29 @@ def advice_on_limits(plan: Plan, workers: int) -> Iterator[Advice]:
             setting="budget.max_events",
         )
     yield from _on_batch(plan, reach)
-    yield from _on_window(plan)
+    yield from _on_window(plan, reach, site)
+
+
+def advice_on_memory(plans: Sequence[Plan], site: Site) -> Iterator[tuple[Plan, Advice]]:
+    """Warn of each fork whose budget is more than its share, where all budgets together are more than the memory."""
+    budgets = [plan.settings.budget.max_bytes for plan in plans]
+    if site.memory is None or sum(budgets) * site.workers + IDLE_BYTES * site.workers <= site.memory:
+        return
+    share = Size(max((site.memory // site.workers - IDLE_BYTES) // len(plans), 0) // 2**20 * 2**20)
+    for plan, budget in zip(plans, budgets, strict=True):
+        if budget > share:
+            yield (
+                plan,
+                Advice(
+                    code="budget_beyond_memory",
+                    found=f"the budgets of {len(plans)} forks and {site.workers} workers add up to"
+                    f" {Size(sum(budgets) * site.workers)}, and the memory is {Size(site.memory)}",
+                    why=f"an idle worker takes about {Size(IDLE_BYTES)}, so a slow sink would have the process killed"
+                    " before the budget holds it back",
+                    do=f"the largest that fits, if all forks have it, is {share}; or give it more memory",
+                    setting="budget.max_bytes",
+                ),
+            )
 
 
 def _on_batch(plan: Plan, reach: int) -> Iterator[Advice]:
@@ -57,7 +93,16 @@ def _on_batch(plan: Plan, reach: int) -> Iterator[Advice]:
         )
 
 
-def _on_window(plan: Plan) -> Iterator[Advice]:
+def _on_window(plan: Plan, reach: int, site: Site) -> Iterator[Advice]:
+    rate = (site.rate or 0.0) / site.workers
+    if _max_age(plan) * rate > reach:
+        yield Advice(
+            code="window_unreachable",
+            found=f"in {Duration(_max_age(plan))} come {_max_age(plan) * rate:.0f} events to a worker at {Rate(site.rate or 0)}",
+            why=f"budget and quota let it hold {reach}, so batches are closed by pressure before they are of that age",
+            do=f"the largest max_age that can be reached is {Duration(math.floor(reach / rate * 1000) / 1000)}, or add workers",
+            setting="batch.max_age",
+        )
     patience = plan.settings.retry.max_elapsed + plan.settings.write_timeout
     limit = plan.source.hold_limit
     if _max_age(plan) + patience > limit:

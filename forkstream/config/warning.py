@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from forkstream.config.limits_advice import advice_on_limits, longest_hold
+from forkstream.config.limits_advice import Site, advice_on_limits, advice_on_memory, longest_hold
 from forkstream.config.loading import Config
 from forkstream.config.plan import Plan
 from forkstream.config.problem import Place, masked
@@ -48,11 +48,13 @@ class ConfigWarning(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def warnings_on_limits(config: Config, workers: int) -> Iterator[ConfigWarning]:
+def warnings_on_limits(config: Config, site: Site) -> Iterator[ConfigWarning]:
     """The config's own warnings, which take no plugin to be asked."""
     for plan in config.plans:
-        for advice in advice_on_limits(plan, workers):
+        for advice in advice_on_limits(plan, site):
             yield ConfigWarning.of(config, plan, advice)
+    for plan, advice in advice_on_memory(config.plans, site):
+        yield ConfigWarning.of(config, plan, advice)
 
 
 def surroundings(plan: Plan, plugin: Plugin[Settings], *, connected: bool) -> Surroundings:

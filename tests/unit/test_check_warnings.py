@@ -154,6 +154,42 @@ def test_a_window_longer_than_the_queue_lets_anyone_hold(capsys: pytest.CaptureF
     assert warned(capsys, text.replace("12h", "714m")) == []
 
 
+def test_a_window_in_which_more_events_come_than_may_be_held(capsys: pytest.CaptureFixture[str]) -> None:
+    text = one("source: memory", "sink: blackhole", "batch: {max_age: 60s}", "budget: {max_events: 20000}")
+    assert warned(capsys, text, "--rate", "333/s") == []
+    assert warned(capsys, text, "--rate", "500/s") == [
+        (
+            "5:22 window_unreachable at batch.max_age: in 1m come 30000 events to a worker at 500/s;"
+            " the largest max_age that can be reached is 40s, or add workers"
+        )
+    ]
+    assert warned(capsys, text, "--rate", "500/s", "--workers", "2") == []
+
+
+def test_budgets_that_are_more_than_the_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        one("source: memory", "sink: blackhole", "budget: {max_bytes: 200MiB}")
+        + "\n  two: {source: memory, sink: blackhole}"
+    )
+    assert warned(capsys, text, "--memory", "384MiB") == []  # 120 MiB of an idle worker, and 264 MiB
+    assert warned(capsys, text, "--memory", "380MiB") == [
+        (
+            "5:25 budget_beyond_memory at budget.max_bytes: the budgets of 2 forks and 1 workers add up to 264MiB, and the"
+            " memory is 380MiB; the largest that fits, if all forks have it, is 130MiB; or give it more memory"
+        )
+    ]
+    assert len(warned(capsys, text, "--memory", "384MiB", "--workers", "2")) == 2
+    assert warned(capsys, text, "--memory", "768MiB", "--workers", "2") == []
+
+
+@pytest.mark.parametrize(("option", "value"), [("--workers", "many"), ("--memory", "512"), ("--rate", "500")])
+def test_what_it_is_meant_for_has_to_be_told_with_units(
+    capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    assert run("check", option, value) == 2
+    assert capsys.readouterr().err.startswith(f"{option}: expected ")
+
+
 def test_more_attributes_named_than_sns_delivers_raw(capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"a{number}" for number in range(9)]
     sanitize = f"sanitize: {{attributes: {{keep: [{', '.join(names)}, 'b*'], mask: [c]}}}}"

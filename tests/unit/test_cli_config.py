@@ -112,3 +112,9 @@ def test_a_fork_alone_needs_only_its_own_secrets(capsys: pytest.CaptureFixture[s
     assert "forks.three.sink" in values(capsys, "--fork", "three")
     assert run("config", "--fork", "one") == 2
     assert "there is no such file: make it" in capsys.readouterr().err
+
+
+def test_a_secret_too_short_to_be_searched_for_is_masked_where_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("token").write_text("abc")
+    Path("forkstream.yaml").write_text(TEXT.replace("in/${file:token}/", "${file:token}"))
+    assert values(capsys)["forks.one.sink.s3.prefix"][0] == "********"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ import yaml
 
 from forkstream.config.schema import ConfigSchema
 from forkstream.demo.overlay import overlaid
+from forkstream.event import Event, Failure
+from forkstream.ports import EventSink
 from forkstream.registry import Kind, Registry
+from forkstream.settings import Secret, Settings
 from tests.cli_kit import run
 from tests.config_kit import BucketConfig, Table, found, load, offer, one_fork, registry
 from tests.unit.test_check_warnings import TEN_MISTAKES
@@ -177,6 +180,19 @@ def test_it_explains_and_completes() -> None:
     stages = schema["$defs"]["stage"]["oneOf"]
     assert sorted(stages[0]["properties"]) == ["compress", "encrypt", "enrich", "scrub"]
     assert stages[1]["enum"] == ["compress", "enrich", "scrub"]
+
+
+def test_no_default_of_a_secret_is_shown() -> None:
+    class KeyConfig(Settings):
+        key: Secret = Secret("changeme")
+
+    class Keyed(EventSink[KeyConfig]):
+        async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+            return []
+
+    schema = ConfigSchema(registry(offer(Kind.SINK, "keyed", Keyed))).build()
+    assert "key" in schema["$defs"]["KeyConfig"]["properties"]
+    assert "changeme" not in json.dumps(schema)
 
 
 def test_every_setting_of_the_file_and_of_every_built_in_is_explained() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from forkstream.config.excerpt import read_excerpt
+from forkstream.config.problem import masked
+from forkstream.settings import AwsSettings
 from tests.config_kit import load, messages, sink_problem, sink_settings
 
 SECRET = "hunter2 } ${A} $${"
@@ -55,11 +58,24 @@ def test_no_problem_shows_what_came_from_a_file(secret: Path) -> None:
     ]
 
 
+def test_a_short_secret_is_not_shown_as_what_was_found(secret: Path) -> None:
+    secret.write_text("abc")
+    assert sink_problem(f"count: ${{file:{secret}}}").endswith(f"found ******** (${{file:{secret}}})")
+
+
+def test_a_secret_that_is_part_of_a_text_is_masked_wherever_it_stands_alone(secret: Path) -> None:
+    secret.write_text("hunter2")
+    assert sink_problem(f"token: 'Bearer ${{file:{secret}}}'\ncount: hunter2") == (
+        "count: expected a whole number, found ********"
+    )
+
+
 def test_a_quoted_form_of_a_secret_is_masked_too(secret: Path) -> None:
     secret.write_text("a\tb'c\"d")
     text = "forks: {one: {source: {queue: {queue: q}}, stages: [encrypt: {key: 'KEY', cipher: none}], sink: {bucket: {bucket: abc}}}}"
     (problem,) = messages(text.replace("KEY", f"${{file:{secret}}}"))
     assert problem.endswith("cipher none takes no key, found ********")
+    assert masked("found " + repr("line\nbreak"), ["line\nbreak"]) == "found '********'"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +122,19 @@ def test_the_files_of_forks_that_do_not_run_may_be_missing(tmp_path: Path) -> No
     """
     assert load(text, forks=["one"]).plans[0].name == "one"
     assert "there is no such file" in messages(text, forks=["two"])[0]
+
+
+def test_only_what_is_read_is_fetched(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def fetch(references: Iterable[str], _: AwsSettings) -> dict[str, str]:
+        asked.extend(references)
+        return dict.fromkeys(references, "x")
+
+    monkeypatch.setattr("forkstream.config.lookup.fetch_secrets", fetch)
+    text = "forks: {one: {source: {queue: {queue: '${ssm:/q}'}}, sink: table}}\nadmin: {token: '${ssm:/t}'}"
+    assert read_excerpt("env:CONFIG", {"CONFIG": text}).admin.token == "x"
+    assert asked == ["ssm:/t"]
 
 
 def test_an_overridden_reference_need_not_lead_anywhere(tmp_path: Path) -> None:
