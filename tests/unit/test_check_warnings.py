@@ -69,13 +69,13 @@ SQS = "source: {sqs: {queue: q, envelope: raw}}"
 
 def test_sanitize_before_a_sink_that_leaves_it_in_the_clear(capsys: pytest.CaptureFixture[str]) -> None:
     stages = "stages: [sanitize: {drop: [card]}, compress]"
-    assert warned(capsys, one(SQS, stages, "sink: {s3: {bucket: b, sse: AES256}}")) == [
+    assert warned(capsys, one(SQS, stages, "sink: {s3: {bucket: abc, sse: AES256}}")) == [
         (
             "5:12 sanitized_in_the_clear at sink.s3: sse: AES256; add the stage encrypt, or sse: {kms_key: …} with a key "
             "that few may use"
         )
     ]
-    assert "no sse, so the bucket's own" in warned(capsys, one(SQS, stages, "sink: {s3: {bucket: b}}"))[0]
+    assert "no sse, so the bucket's own" in warned(capsys, one(SQS, stages, "sink: {s3: {bucket: abc}}"))[0]
     assert warned(capsys, one(SQS, stages, "sink: {file: {directory: d}}"))[0].startswith("5:12 sanitized_in_the_clear")
     dead = "dead_letter: {sink: {file: {directory: d}}}"
     (warning,) = warned(capsys, one(SQS, "stages: [sanitize: {drop: [card]}]", "sink: blackhole", dead))
@@ -84,9 +84,9 @@ def test_sanitize_before_a_sink_that_leaves_it_in_the_clear(capsys: pytest.Captu
 
 def test_no_warning_where_what_was_sanitized_is_encrypted_or_nothing_is(capsys: pytest.CaptureFixture[str]) -> None:
     for stages, sink in (
-        ("stages: [sanitize: {drop: [card]}]", "sink: {s3: {bucket: b, sse: {kms_key: k}}}"),
-        ("stages: [sanitize: {drop: [card]}, encrypt: {kms_key: k}]", "sink: {s3: {bucket: b}}"),
-        ("stages: [compress]", "sink: {s3: {bucket: b}}"),
+        ("stages: [sanitize: {drop: [card]}]", "sink: {s3: {bucket: abc, sse: {kms_key: k}}}"),
+        ("stages: [sanitize: {drop: [card]}, encrypt: {kms_key: k}]", "sink: {s3: {bucket: abc}}"),
+        ("stages: [compress]", "sink: {s3: {bucket: abc}}"),
     ):
         assert warned(capsys, one(SQS, stages, sink)) == []
 
@@ -116,11 +116,11 @@ def test_index_before_sanitize(capsys: pytest.CaptureFixture[str]) -> None:
 def test_objects_that_athena_cannot_read_where_athena_is_wanted(
     capsys: pytest.CaptureFixture[str], lines: list[str], found: list[str]
 ) -> None:
-    told = warned(capsys, one("source: memory", "sink: {s3: {bucket: b, athena: true}}", *lines))
+    told = warned(capsys, one("source: memory", "sink: {s3: {bucket: abc, athena: true}}", *lines))
     assert [each.partition(";")[0] for each in told] == [
-        f"4:36 not_for_athena at sink.s3.athena: athena wants objects for Athena, found {what}" for what in found
+        f"4:38 not_for_athena at sink.s3.athena: athena wants objects for Athena, found {what}" for what in found
     ]
-    assert warned(capsys, one("source: memory", "sink: {s3: {bucket: b}}", *lines)) == []
+    assert warned(capsys, one("source: memory", "sink: {s3: {bucket: abc}}", *lines)) == []
 
 
 def test_a_batch_larger_than_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
