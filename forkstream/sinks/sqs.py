@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from hashlib import sha256
 from types import TracebackType
 from typing import Annotated, Self
 
-import msgspec
 from msgspec import Meta
 
-from forkstream.aws.concurrently import concurrently
-from forkstream.aws.errors import classify_entry
 from forkstream.aws.message_limits import MAX_BYTES, billed_requests, checked_size
 from forkstream.aws.open_queue import Client, open_queue
 from forkstream.aws.origin import Origin
 from forkstream.aws.queue import MAX_ENTRIES, OutgoingMessage, QueueClient
 from forkstream.aws.queue_address import QueueAddress
-from forkstream.errors import DeliveryError, PermanentError, UnavailableError
+from forkstream.errors import PermanentError
 from forkstream.event import Event, Failure
 from forkstream.ports import BatchDefaults, Context, EventSink, Load, Permission
 from forkstream.settings import AwsSettings, Settings
+from forkstream.sinks.message_batches import MessageBatches
 
-_CALLS_AT_ONCE = 16
 _TOKEN = re.compile(r"[!-~]{1,128}")
 
 
@@ -49,12 +45,6 @@ class SqsSinkConfig(Settings):
         Meta(description="the wire to SQS: forkstream's own, or aioboto3, which costs more CPU and can use a proxy"),
     ] = "native"
     aws: Annotated[AwsSettings, Meta(description="where and as whom, over the fork's and the config's")] = AwsSettings()
-
-
-class _Outgoing(msgspec.Struct, frozen=True):
-    event: Event
-    message: OutgoingMessage
-    size: int
 
 
 class SqsSink(EventSink[SqsSinkConfig]):
@@ -81,7 +71,14 @@ class SqsSink(EventSink[SqsSinkConfig]):
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self._queue = await stack.enter_async_context(self.connect())
+            queue = await stack.enter_async_context(self.connect())
+            self._batches = MessageBatches(
+                make=self._message,
+                send=queue.send_batch,
+                max_entries=MAX_ENTRIES,
+                max_bytes=MAX_BYTES,
+                action=f"sqs:SendMessage on {self._address.name}",
+            )
             self._open = stack.pop_all()
         return self
 
@@ -105,100 +102,25 @@ class SqsSink(EventSink[SqsSinkConfig]):
             await queue.attributes("QueueArn")
 
     async def write(self, events: Sequence[Event]) -> Collection[Failure]:
-        failures, errors = await (self._send_in_order(events) if self.ordered else self._send(events))
-        if errors and len(failures) == len(events):  # nothing went through, so nothing is forgotten by raising
-            raise next((error for error in errors if isinstance(error, UnavailableError)), errors[0])
-        return failures
+        if self.ordered:
+            return await self._batches.write_in_order(events, self._group)
+        return await self._batches.write(events)
 
-    async def _send_in_order(self, events: Sequence[Event]) -> tuple[list[Failure], list[DeliveryError]]:
-        """Send round by round the first waiting event of every group.
-
-        Entries of one request succeed or fail one by one, so two of a group in one request could change places.
-        """
-        waiting: dict[str, deque[Event]] = {}
-        for event in events:
-            waiting.setdefault(self._group(event), deque()).append(event)
-        failures: list[Failure] = []
-        errors: list[DeliveryError] = []
-        while waiting:
-            round_failures, round_errors = await self._send([group[0] for group in waiting.values()])
-            errors += round_errors
-            failures += round_failures
-            failed = {failure.event for failure in round_failures}
-            for name, group in list(waiting.items()):
-                if group.popleft() in failed:
-                    failures += [Failure.transient(event, "behind") for event in group]
-                    del waiting[name]
-                elif not group:
-                    del waiting[name]
-        return failures, errors
-
-    async def _send(self, events: Sequence[Event]) -> tuple[list[Failure], list[DeliveryError]]:
-        """Send in full batches, several at once; give the failed events, and the errors of calls that failed as a whole."""
-        failures: list[Failure] = []
-        errors: list[DeliveryError] = []
-        outgoing: list[_Outgoing] = []
-        for event in events:
-            try:
-                message = self._message(event)
-                outgoing.append(_Outgoing(event, message, checked_size(message)))
-            except PermanentError as error:
-                failures.append(Failure.permanent(event, error.code, error.detail))
-        batches = list(_batches(outgoing))
-        outcomes = await concurrently(self._send_batch, batches, at_once=_CALLS_AT_ONCE)
-        for batch, outcome in zip(batches, outcomes, strict=True):
-            if isinstance(outcome, DeliveryError):
-                errors.append(outcome)
-                failures += [Failure.transient(one.event, outcome.code, outcome.detail) for one in batch]
-            else:
-                failures += outcome
-        return failures, errors
-
-    async def _send_batch(self, batch: Sequence[_Outgoing]) -> list[Failure]:
-        """Send 1 to 10 messages. A request that is refused for its content is halved until single messages stand accused."""
-        try:
-            refused = await self._queue.send_batch([one.message for one in batch])
-        except PermanentError as error:
-            if len(batch) == 1:
-                return [Failure.permanent(batch[0].event, error.code, error.detail)]
-            half = len(batch) // 2
-            return [*await self._send_batch(batch[:half]), *await self._send_batch(batch[half:])]
-        judged = [(entry, *classify_entry(entry.name, sender_fault=entry.sender_fault)) for entry in refused]
-        if len(judged) == len(batch) and all(kind is UnavailableError for _, kind, _ in judged):
-            entry, _, code = judged[0]
-            raise UnavailableError(code, f"sqs:SendMessage on {self._address.name}: {entry.name}")
-        return [
-            (Failure.permanent if kind is PermanentError else Failure.transient)(
-                batch[entry.position].event, code, f"{entry.name}: {entry.message}"
-            )
-            for entry, kind, code in judged
-        ]
-
-    def _message(self, event: Event) -> OutgoingMessage:
+    def _message(self, event: Event) -> tuple[OutgoingMessage, int]:
         try:
             body = event.body.decode()
         except UnicodeDecodeError:
             raise PermanentError("not_text", "SQS takes text only") from None
-        attributes = Origin.of(event).mark(event.attributes)
-        if not self.ordered:
-            return OutgoingMessage(body=body, attributes=attributes)
-        repeat = sha256(f"{self.context.run}\n{event.id}".encode()).hexdigest()
-        return OutgoingMessage(body=body, attributes=attributes, group=self._group(event), deduplication_id=repeat)
+        repeat = sha256(f"{self.context.run}\n{event.id}".encode()).hexdigest() if self.ordered else None
+        message = OutgoingMessage(
+            body=body,
+            attributes=Origin.of(event).mark(event.attributes),
+            group=self._group(event) if self.ordered else None,
+            deduplication_id=repeat,
+        )
+        return message, checked_size(message)
 
     def _group(self, event: Event) -> str:
         """Name the message group; SQS takes 128 characters of ASCII without spaces, anything else goes by its hash."""
         name = self.config.group or event.group or event.id
         return name if _TOKEN.fullmatch(name) else sha256(name.encode()).hexdigest()
-
-
-def _batches(outgoing: Iterable[_Outgoing]) -> Iterable[list[_Outgoing]]:
-    batch: list[_Outgoing] = []
-    size = 0
-    for one in outgoing:
-        if batch and (len(batch) == MAX_ENTRIES or size + one.size > MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(one)
-        size += one.size
-    if batch:
-        yield batch
