@@ -18,9 +18,11 @@ from forkstream.errors import CommandError, DeliveryError
 from forkstream.flow.custody import Outcome
 from forkstream.flow.fork import CLOSE_SECONDS, RELEASE_SECONDS, Flow, Fork
 from forkstream.flow.gate import State
+from forkstream.loop_stall import LoopStall
+from forkstream.metrics import Metrics
 from forkstream.ports import Switches
 from forkstream.status import ForkStatus, ServiceStatus
-from forkstream.telemetry import Meter, Metrics
+from forkstream.telemetry import Meter
 
 STOP_TIMEOUT = 30.0
 """Seconds between SIGTERM and SIGKILL where nobody says otherwise (ECS: ``stopTimeout``, 30 s by default)."""
@@ -66,6 +68,7 @@ class Service:
         self._switches = switches or Switches()
         self._failed: dict[str, str] = {}
         self._lag: dict[str, int] = {}
+        self._stall = LoopStall()
         self._stopping = anyio.Event()
         self._scope = anyio.CancelScope()
         self._log = structlog.get_logger("forkstream")
@@ -83,6 +86,7 @@ class Service:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._obey_signals)
                 tasks.start_soon(self._observe)
+                tasks.start_soon(self._stall.run)
                 await self._follow_control(tasks)
                 on_started()
                 self._log.info("started", run=self._run, forks=sorted(self.forks))
@@ -181,9 +185,11 @@ class Service:
                 fork.meter.settled(totals, fork.settlement.expired, fork.custody.extended)
                 fork.meter.damaged(fork.flow.source.damaged)
                 is_open = fork.gate.state is State.OPEN and not fork.gate.paused
-                fork.meter.holding(fork.budget.events, fork.budget.bytes, is_open=is_open)
+                used = max(fork.budget.events / fork.flow.max_held_events, fork.budget.bytes / fork.flow.max_held_bytes)
+                fork.meter.holding(fork.budget.events, fork.budget.bytes, used=used, is_open=is_open)
                 fork.meter.pace(fork.intake.pollers, fork.concurrency.limit, fork.writing)
                 fork.meter.failure_log.flush()
+            self.metrics.loop_stall_seconds.set(self._stall.longest)
             if anyio.current_time() >= next_lag and any(fork.flowing for fork in self.forks.values()):
                 next_lag = anyio.current_time() + spread(60.0)
                 await self._ask_lag()
@@ -242,6 +248,7 @@ class Service:
             concurrency_reason=fork.concurrency.reason,
             open_batches=fork.intake.open_batches,
             writing=fork.writing,
+            event_age=fork.meter.event_age,
             lag=self._lag.get(name),
             last_failure=fork.meter.last_failure,
             stalled=fork.stalled(STALL_SECONDS),

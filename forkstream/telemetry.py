@@ -1,123 +1,19 @@
-"""Every metric and every log line about failures: declared once, here.
-
-Metrics are updated per receive, per batch or per attempt, never per event. Labels hold names and codes only.
-"""
+"""What one fork tells about itself: its metrics, its totals, and its log lines about failures."""
 
 from __future__ import annotations
 
-import bisect
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import anyio
 import structlog
-from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client import Counter as Count
-from prometheus_client.core import HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnexpectedError
+from forkstream.metrics import Metrics
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/ -]{1,80}")
-
-AGE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 21600, 86400)
-
-
-class AgeHistogram(Collector):
-    """Seconds from sending to durable, per fork; a whole batch is observed in one pass."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, list[int]] = {}
-        self._sums: Counter[str] = Counter()
-
-    def observe(self, fork: str, sent_at: Sequence[float], now: float) -> None:
-        """Observe events sent at these moments (seconds since the epoch) as durable ``now``."""
-        counts = self._counts.setdefault(fork, [0] * (len(AGE_BUCKETS) + 1))
-        total = 0.0
-        for sent in sent_at:
-            age = max(0.0, now - sent)
-            total += age
-            counts[bisect.bisect_left(AGE_BUCKETS, age)] += 1
-        self._sums[fork] += total  # type: ignore[assignment]  # typeshed's Counter counts only in whole numbers
-
-    def collect(self) -> Iterable[HistogramMetricFamily]:
-        """What Prometheus asks for: cumulative buckets."""
-        family = HistogramMetricFamily(
-            "forkstream_event_age_seconds",
-            "Age of events when they became durable, from their sending",
-            labels=["fork"],
-        )
-        for fork, counts in self._counts.items():
-            buckets, total = [], 0
-            for bound, count in zip([*map(str, AGE_BUCKETS), "+Inf"], counts, strict=True):
-                total += count
-                buckets.append((bound, total))
-            family.add_metric([fork], buckets, sum_value=self._sums[fork])
-        yield family
-
-
-class Registry(CollectorRegistry):
-    """A registry without the ``_created`` series that every counter and histogram has of its own: twice as much to store.
-
-    prometheus-client can switch them off for the whole process only, which may not be ours alone.
-    """
-
-    def collect(self) -> Iterator[Metric]:
-        """What Prometheus asks for."""
-        for family in super().collect():
-            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-            yield family
-
-
-class Metrics:
-    """The service's metrics, in a registry of their own."""
-
-    def __init__(self) -> None:
-        registry = self.registry = Registry()
-        by_fork = ["fork"]
-        self.received = Count("forkstream_received", "Events received", by_fork, registry=registry)
-        self.received_bytes = Count("forkstream_received_bytes", "Bytes of bodies received", by_fork, registry=registry)
-        self.receives = Count("forkstream_receives", "Receives answered", [*by_fork, "fill"], registry=registry)
-        self.settled = Count("forkstream_settled", "Events settled", [*by_fork, "outcome"], registry=registry)
-        self.dropped = Count("forkstream_dropped", "Events dropped by a stage", [*by_fork, "reason"], registry=registry)
-        self.expired = Count(
-            "forkstream_expired", "Settlements refused for good: the event comes again", by_fork, registry=registry
-        )
-        self.failures = Count(
-            "forkstream_failures", "Events in failed steps", [*by_fork, "step", "kind", "code"], registry=registry
-        )
-        self.damaged = Count(
-            "forkstream_damaged", "Events left out, since what was received had a wrong checksum: they come again",
-            by_fork, registry=registry,
-        )  # fmt: skip
-        self.extensions = Count("forkstream_visibility_extensions", "Visibility extended", by_fork, registry=registry)
-        self.closed = Count("forkstream_batch_closed", "Batches closed", [*by_fork, "reason"], registry=registry)
-        self.batch_events = Histogram(
-            "forkstream_batch_events", "Events a batch", by_fork, buckets=[4**n for n in range(9)], registry=registry
-        )
-        self.batch_bytes = Histogram(
-            "forkstream_batch_bytes", "Bytes of bodies a batch", by_fork,
-            buckets=[4**n for n in range(5, 15)], registry=registry,
-        )  # fmt: skip
-        self.object_bytes = Count("forkstream_object_bytes", "Bytes of objects rendered", by_fork, registry=registry)
-        self.write_seconds = Histogram(
-            "forkstream_write_seconds", "Seconds a batch took to be decided, retries included", by_fork,
-            registry=registry,
-        )  # fmt: skip
-        self.in_flight = Gauge("forkstream_in_flight_events", "Events held", by_fork, registry=registry)
-        self.in_flight_bytes = Gauge("forkstream_in_flight_bytes", "Bytes of bodies held", by_fork, registry=registry)
-        self.pollers = Gauge("forkstream_pollers", "Receives that may be under way", by_fork, registry=registry)
-        self.concurrency = Gauge("forkstream_concurrency", "Writes that may be under way", by_fork, registry=registry)
-        self.writing = Gauge("forkstream_writes_under_way", "Writes under way", by_fork, registry=registry)
-        self.changes = Count(
-            "forkstream_concurrency_changes", "Changes of how many writes may be under way", [*by_fork, "reason"],
-            registry=registry,
-        )  # fmt: skip
-        self.backlog = Gauge("forkstream_backlog_events", "Events waiting at the source", by_fork, registry=registry)
-        self.state = Gauge("forkstream_fork_open", "1 while the fork receives as it likes", by_fork, registry=registry)
-        self.ages = AgeHistogram()
-        registry.register(self.ages)
 
 
 class Names:
@@ -153,29 +49,36 @@ class Meter:
         self.received_total = 0
         self.failed_total = 0
         self.last_failure: str | None = None
+        self.event_age: float | None = None
+        """The mean age of the events that became durable last, from their sending (seconds)."""
         self._codes = Names()
         self._reasons = Names()
         self._received = metrics.received.labels(fork)
         self._received_bytes = metrics.received_bytes.labels(fork)
         self._object_bytes = metrics.object_bytes.labels(fork)
+        self._batch_events = metrics.batch_events.labels(fork)
+        self._batch_bytes = metrics.batch_bytes.labels(fork)
+        self._batch_age = metrics.batch_age_seconds.labels(fork)
 
-    def received(self, events: int, size: int, limit: int) -> None:
-        """One receive was answered with so many events, of at most ``limit``."""
+    def received(self, events: int, size: int, limit: int, seconds: float) -> None:
+        """One receive was answered with so many events, of at most ``limit``, after so long."""
         self.received_total += events
         self._received.inc(events)
         self._received_bytes.inc(size)
         fill = "empty" if not events else "full" if events >= limit else "part"
         self._metrics.receives.labels(self.fork, fill).inc()
+        self._metrics.receive_seconds.labels(self.fork, fill).observe(seconds)
 
     def dropped(self, reason: str, events: int) -> None:
         """A stage dropped events."""
         self._metrics.dropped.labels(self.fork, self._reasons(reason)).inc(events)
 
-    def closed(self, reason: str, events: int, size: int) -> None:
-        """A batch was closed."""
-        self._metrics.closed.labels(self.fork, reason).inc()
-        self._metrics.batch_events.labels(self.fork).observe(events)
-        self._metrics.batch_bytes.labels(self.fork).observe(size)
+    def closed(self, reason: str, events: int, size: int, seconds: float) -> None:
+        """A batch was closed, so long after it was opened."""
+        self._metrics.batch_closed.labels(self.fork, reason).inc()
+        self._batch_events.observe(events)
+        self._batch_bytes.observe(size)
+        self._batch_age.observe(seconds)
 
     def rendered(self, size: int) -> None:
         """An object was rendered, of so many bytes."""
@@ -183,11 +86,19 @@ class Meter:
 
     def written(self, sent_at: Sequence[float], now: float) -> None:
         """Events became durable."""
-        self._metrics.ages.observe(self.fork, sent_at, now)
+        self.event_age = self._metrics.event_age_seconds.observe(self.fork, sent_at, now)
+
+    def attempted(self, outcome: str, seconds: float) -> None:
+        """An attempt at a write ended: ``written``, ``partial`` or ``failed``."""
+        self._metrics.write_attempt_seconds.labels(self.fork, outcome).observe(seconds)
 
     def decided(self, seconds: float) -> None:
         """A batch was decided."""
         self._metrics.write_seconds.labels(self.fork).observe(seconds)
+
+    def retried(self, step: str, error: DeliveryError) -> None:
+        """What failed with this error is attempted again in place."""
+        self._metrics.retries.labels(self.fork, step, kind_of(error), self._codes(error.code)).inc()
 
     def failed(self, step: str, error: DeliveryError, events: int) -> None:
         """Events failed in a step: counted, and logged with others of the same code."""
@@ -202,23 +113,24 @@ class Meter:
         for outcome, total in totals.items():
             _raise_to(self._metrics.settled.labels(self.fork, outcome), total)
         _raise_to(self._metrics.expired.labels(self.fork), expired)
-        _raise_to(self._metrics.extensions.labels(self.fork), extended)
+        _raise_to(self._metrics.visibility_extensions.labels(self.fork), extended)
 
-    def holding(self, events: int, size: int, *, is_open: bool) -> None:
-        """What the fork holds now, and whether it receives."""
-        self._metrics.in_flight.labels(self.fork).set(events)
+    def holding(self, events: int, size: int, *, used: float, is_open: bool) -> None:
+        """What the fork holds now, which share of its budget that is, and whether it receives."""
+        self._metrics.in_flight_events.labels(self.fork).set(events)
         self._metrics.in_flight_bytes.labels(self.fork).set(size)
-        self._metrics.state.labels(self.fork).set(is_open)
+        self._metrics.budget_used.labels(self.fork).set(used)
+        self._metrics.fork_open.labels(self.fork).set(is_open)
 
     def pace(self, pollers: int, concurrency: int, writing: int) -> None:
         """How many receives and writes may be under way, and how many writes are."""
         self._metrics.pollers.labels(self.fork).set(pollers)
         self._metrics.concurrency.labels(self.fork).set(concurrency)
-        self._metrics.writing.labels(self.fork).set(writing)
+        self._metrics.writes_under_way.labels(self.fork).set(writing)
 
     def concurrency_changed(self, reason: str) -> None:
         """Another number of writes may be under way."""
-        self._metrics.changes.labels(self.fork, reason).inc()
+        self._metrics.concurrency_changes.labels(self.fork, reason).inc()
 
     def damaged(self, total: int) -> None:
         """So many events were left out by the source until now."""
@@ -226,7 +138,7 @@ class Meter:
 
     def waiting(self, events: int) -> None:
         """What waits at the source."""
-        self._metrics.backlog.labels(self.fork).set(events)
+        self._metrics.backlog_events.labels(self.fork).set(events)
 
 
 class FailureLog:

@@ -30,8 +30,9 @@ from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.fork import Flow, Fork
 from forkstream.flow.outlet import DeadLetterOutlet, Outlet
 from forkstream.formats import Format
+from forkstream.metrics import Metrics
 from forkstream.sources.memory import MemoryConfig, MemorySource
-from forkstream.telemetry import Meter, Metrics
+from forkstream.telemetry import Meter
 from forkstream.testing.clock import FakeClockLoop
 
 CONTEXT = Context(fork="test")

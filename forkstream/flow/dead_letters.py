@@ -38,12 +38,18 @@ class DeadLetters:
         *,
         retry: RetryPolicy,
         on_failure: Callable[[DeliveryError, int], None],
+        on_retry: Callable[[DeliveryError], None] = lambda _: None,
     ) -> None:
         self._fork = fork
         self._partition = partition
         self._dead_send, self._dead = anyio.create_memory_object_stream[list[Held]](math.inf)
         self._destination = Destination(
-            writer=writer, gate=Gate(), retry=retry, landing=_Graveyard(settlement), on_failure=on_failure
+            writer=writer,
+            gate=Gate(),
+            retry=retry,
+            landing=_Graveyard(settlement),
+            on_failure=on_failure,
+            on_retry=on_retry,
         )
 
     @property

@@ -49,6 +49,8 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     ``on_failure`` is told of each failed attempt and each failed event, with how many events it was about. ``rest`` waits
     before another attempt of events that fail while others go through. ``on_attempt`` is told of each attempt that has
     ended: how many events, when it began, and its error, a transient one also if a tenth of them has to come again.
+    ``on_timed`` is told how it ended (written, partial, failed) and after how many seconds, ``on_retry`` of each error
+    that is answered with another attempt.
     """
 
     writer: Writer
@@ -59,6 +61,8 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     ordered: bool = False
     rest: Callable[[float], Awaitable[None]] = anyio.sleep
     on_attempt: Callable[[int, float, DeliveryError | None], None] = lambda *_: None
+    on_timed: Callable[[str, float], None] = lambda *_: None
+    on_retry: Callable[[DeliveryError], None] = lambda _: None
 
     def bury(self, accused: Sequence[Accused]) -> bool:
         """Let events die, unless so many have died lately that something else must be wrong: then they are still in hand."""

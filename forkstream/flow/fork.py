@@ -103,6 +103,8 @@ class Fork:
             retry=flow.retry,
             landing=landing,
             on_failure=partial(self._failed, SINK),
+            on_timed=meter.attempted,
+            on_retry=partial(meter.retried, SINK),
             ordered=flow.source.ordered,
             rest=self._slots.rest,
             on_attempt=self._attempted,
@@ -266,6 +268,7 @@ class Fork:
             ordered=flow.source.ordered,
             on_through=lambda held: self.intake.gather(held),  # noqa: PLW0108  # the intake is made of this
             on_failure=self._failed,
+            on_retry=self.meter.retried,
         )
         return Intake(
             source=flow.source,
@@ -288,4 +291,5 @@ class Fork:
             self.settlement,
             retry=self.flow.retry,
             on_failure=partial(self._failed, "dead_letter"),
+            on_retry=partial(self.meter.retried, "dead_letter"),
         )

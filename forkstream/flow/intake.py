@@ -190,7 +190,8 @@ class Intake:
         self.polled_at = anyio.current_time()
         self.origin.succeeded()
         backoff.reset()
-        self._meter.received(len(answer), sum(len(event.body) for event, _ in answer), limit)
+        size = sum(len(event.body) for event, _ in answer)
+        self._meter.received(len(answer), size, limit, self.polled_at - began)
         if not answer:  # a source that doesn't wait for its first event is asked once a second
             await self._gate.rest(min(1.0, began + wait - self.polled_at))
         return answer
@@ -225,7 +226,8 @@ class Intake:
             if self._groups:
                 self._groups.closed(batch)
             assert batch.reason is not None  # noqa: S101  # the batcher says why
-            self._meter.closed(batch.reason.value, len(batch.held), batch.bytes)
+            age = anyio.current_time() - batch.opened_at
+            self._meter.closed(batch.reason.value, len(batch.held), batch.bytes, age)
             self.under_way += 1
             self._on_batch(batch)
 

@@ -40,6 +40,7 @@ class Passing:
         ordered: bool,
         on_through: Callable[[Sequence[Held]], None],
         on_failure: Callable[[str, DeliveryError, int], None],
+        on_retry: Callable[[str, DeliveryError], None],
     ) -> None:
         self._chain = chain
         self._partition = partition
@@ -49,6 +50,7 @@ class Passing:
         self._ordered = ordered
         self._on_through = on_through
         self._on_failure = on_failure
+        self._on_retry = on_retry
         self.waiting = 0
         """How many groups of events are held to be tried again."""
 
@@ -73,6 +75,7 @@ class Passing:
                     patience.end(error)
                     self._give_up(stopped, patience)
                     return
+                self._on_retry(next((one.step for one in stopped if one.error is error), stopped[0].step), error)
                 with self._gate.doubt() if isinstance(error, PermanentError) else nullcontext():
                     await self._gate.rest(pause)
                     async with self._gate.turn():

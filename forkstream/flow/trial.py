@@ -57,6 +57,7 @@ class Trial:
             if pause is None:
                 self._give_up(error)
                 return None
+            self._to.on_retry(error)
             # beside others that go through, a few that don't must not keep the slots from them
             await (self._to.rest(pause) if self._patience.others_go_through else anyio.sleep(pause))
         return None
@@ -71,12 +72,15 @@ class Trial:
             failures = await ask(lambda: writing.attempt(number), self._to.retry.write_timeout)
         except DeliveryError as error:
             self._to.on_attempt(events, began, error)
+            self._to.on_timed("failed", anyio.current_time() - began)
             self._to.on_failure(error, len(self.left))
             if isinstance(error, UnavailableError):
                 self._to.gate.halt(error)
             return error
         again = sum(failure.kind is FailureKind.TRANSIENT for failure in failures)
         self._to.on_attempt(events, began, TransientError("partial") if again * 10 >= events else None)
+        outcome = "written" if not failures else "partial" if len(failures) < events else "failed"
+        self._to.on_timed(outcome, anyio.current_time() - began)
         return self._sort(failures)
 
     def _sort(self, failures: Collection[Failure]) -> DeliveryError | None:

@@ -9,6 +9,8 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from forkstream.metrics import SupervisorMetrics
+
 
 class WorkerMetrics(Collector):
     """Gives every series of every worker with a label ``worker``, and what the supervisor itself counts.
@@ -39,9 +41,8 @@ class WorkerMetrics(Collector):
                 for sample in family.samples:
                     known.add_sample(sample.name, {"worker": str(worker), **sample.labels}, sample.value)
         yield from families.values()
-        restarts = CounterMetricFamily(
-            "forkstream_worker_restarts", "Worker processes that were started again", labels=["worker"]
-        )
+        about = SupervisorMetrics.worker_restarts
+        restarts = CounterMetricFamily(about.name, about.help, labels=about.labels)
         for worker, count in self._restarts.items():
             restarts.add_metric([str(worker)], count)
         yield restarts

@@ -14,8 +14,9 @@ from forkstream import Event, Failure, Payload, Receipt, Refusal, TransientError
 from forkstream.flow.batcher import Limits
 from forkstream.flow.fork import Flow, Fork
 from forkstream.flow.outlet import Outlet
+from forkstream.metrics import Metrics
 from forkstream.service import drain_budget, poll_wait
-from forkstream.telemetry import Meter, Metrics
+from forkstream.telemetry import Meter
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import (
     ScriptedObjectSink,
