@@ -73,7 +73,7 @@ def check(
     if json:
         _print_json(_as_json(loaded, inspection, ok=ok, connect=connect))
     else:
-        _show(loaded, inspection, connect=connect)
+        _show(loaded, inspection, connect=connect, strict=strict)
     if not ok:
         raise typer.Exit(1)
 
@@ -113,7 +113,7 @@ def _row(warning: ConfigWarning) -> dict[str, Any]:
     return {**row.pop("place"), **row}
 
 
-def _show(loaded: Config, inspection: Inspection, *, connect: bool) -> None:
+def _show(loaded: Config, inspection: Inspection, *, connect: bool, strict: bool) -> None:
     width = max(len(plan.name) for plan in loaded.plans)
     for plan in loaded.plans:
         print(f"{plan.name:<{width}}  {_flow(plan)}")
@@ -127,12 +127,14 @@ def _show(loaded: Config, inspection: Inspection, *, connect: bool) -> None:
                 print(f"{'':<{width}}  {each.path.partition(f'.{plan.name}.')[2]}: not looked at: {each.found}")
     print()
     for warning in inspection.warnings:
-        print(f"warning: {warning}")
+        print(warning)
     if inspection.warnings:
         print()
     warned = f", {_counted(len(inspection.warnings), 'warning')}" if inspection.warnings else ""
     if inspection.findings:
         print(f"{loaded.document}: in order, but {len(inspection.findings)} of its plugins cannot work now{warned}")
+    elif strict and inspection.warnings:
+        print(f"{loaded.document}: in order, but --strict refuses {_counted(len(inspection.warnings), 'warning')}")
     else:
         print(f"{loaded.document}: ok{', and everything that it names can be used' if connect else ''}{warned}")
 

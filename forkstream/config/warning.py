@@ -27,7 +27,8 @@ class ConfigWarning(msgspec.Struct, frozen=True, kw_only=True):
     do: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.path}: {self.found}: {self.why}; {self.do} ({self.code})"
+        """Three lines: where and what, why it hurts, what to do."""
+        return f"{self.place}: warning: {self.path}: {self.found} ({self.code})\n    {self.why}\n    → {self.do}"
 
     @classmethod
     def of(cls, config: Config, plan: Plan, advice: Advice, *, step: str = "") -> ConfigWarning:

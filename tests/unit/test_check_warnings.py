@@ -226,13 +226,15 @@ def test_warnings_are_sorted_by_place_and_shown_without_failing(capsys: pytest.C
     )
     assert run("check", "--plugin", "odd.py") == 0
     assert capsys.readouterr().out.splitlines()[3:] == [
-        "warning: forkstream.yaml:2:29: forks.a.sink.odd.value: value is x: it is odd; even it (odd)",
-        (
-            "warning: forkstream.yaml:2:54: forks.a.batch.max_events: a batch of 9 events: the budget (budget.max_events)"
-            " lets a worker hold 8, so each batch is closed by pressure instead, once it stands still; the largest that can"
-            " be reached is 8 (batch_unreachable)"
-        ),
-        "warning: forkstream.yaml:3:43: forks.b.sink.odd.value: value is z: it is odd; even it (odd)",
+        "forkstream.yaml:2:29: warning: forks.a.sink.odd.value: value is x (odd)",
+        "    it is odd",
+        "    → even it",
+        "forkstream.yaml:2:54: warning: forks.a.batch.max_events: a batch of 9 events (batch_unreachable)",
+        "    the budget (budget.max_events) lets a worker hold 8, so each batch is closed by pressure instead, once it stands still",
+        "    → the largest that can be reached is 8",
+        "forkstream.yaml:3:43: warning: forks.b.sink.odd.value: value is z (odd)",
+        "    it is odd",
+        "    → even it",
         "",
         "forkstream.yaml: ok, 3 warnings",
     ]
@@ -241,6 +243,8 @@ def test_warnings_are_sorted_by_place_and_shown_without_failing(capsys: pytest.C
 def test_strict_lets_a_warning_fail_the_check(capsys: pytest.CaptureFixture[str]) -> None:
     answer = check(capsys, one("source: memory", "sink: odd"), "--strict")
     assert (answer["ok"], answer["code"], len(answer["warnings"])) == (False, 1, 1)
+    assert run("check", "--strict", "--plugin", "odd.py") == 1
+    assert capsys.readouterr().out.endswith("forkstream.yaml: in order, but --strict refuses 1 warning\n")
     assert check(capsys, one("source: memory", "sink: blackhole"), "--strict")["code"] == 0
 
 
