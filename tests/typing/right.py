@@ -8,6 +8,7 @@ from typing import Annotated, Self, assert_type
 from msgspec import Meta
 
 from forkstream import (
+    Advice,
     AsyncStage,
     Context,
     Drop,
@@ -25,6 +26,7 @@ from forkstream import (
     Refusal,
     Settings,
     Source,
+    Surroundings,
 )
 from forkstream.testing.conformance import (
     AsyncStageConformance,
@@ -52,6 +54,14 @@ class Webhook(EventSink[WebhookConfig]):
 
     def partition(self, event: Event) -> str:
         return event.group or ""
+
+    async def advise(self, fork: Surroundings) -> Collection[Advice]:
+        assert_type(fork.connected, bool)
+        if fork.encrypted or self.config.url.startswith("https:"):
+            return ()
+        return [
+            Advice(code="plain_http", found="http", why="anyone on the way can read it", do="use https", setting="url")
+        ]
 
     async def write(self, events: Sequence[Event]) -> Collection[Failure]:
         assert_type(self.config.url, str)

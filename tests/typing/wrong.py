@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from forkstream import (
+    Advice,
     AsyncStage,
     Context,
     Drop,
@@ -24,6 +25,7 @@ from forkstream import (
     Refusal,
     Settings,
     Source,
+    Surroundings,
     TransientError,
     UnavailableError,
 )
@@ -38,6 +40,22 @@ class WebhookConfig(Settings):
 class MisspeltField(EventSink[WebhookConfig]):
     async def write(self, events: Sequence[Event]) -> Collection[Failure]:
         assert self.config.urll  # type: ignore[attr-defined]  # the settings have no such field
+        return ()
+
+
+class AdviceWithoutRemedy(EventSink[WebhookConfig]):
+    async def advise(self, fork: Surroundings) -> Collection[Advice]:
+        return [Advice(code="odd", found="x", why="y")]  # type: ignore[call-arg]  # what to do is missing
+
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        return ()
+
+
+class AdviceInText(EventSink[WebhookConfig]):
+    async def advise(self, fork: Surroundings) -> list[str]:  # type: ignore[override]  # advice has parts
+        return ["use https"]
+
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
         return ()
 
 
