@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forkstream.config.plan import Plan
+from forkstream.flow.batch_sizes import Tuning
 from forkstream.flow.batcher import Limits
 from forkstream.flow.chain import Step
 from forkstream.flow.destination import RetryPolicy
@@ -21,6 +22,7 @@ def flow_of(plan: Plan, *, poll_wait: float = 20.0) -> Flow:
         outlet=Outlet(sink=plan.sink, render=plan.format.render, suffix=plan.format.suffix, stages=plan.object_stages),
         dead_letters=_dead_letters(plan),
         limits=_limits(plan),
+        tuning=_tuning(plan),
         retry=RetryPolicy(
             write_timeout=settings.write_timeout,
             max_elapsed=settings.retry.max_elapsed,
@@ -42,6 +44,16 @@ def _limits(plan: Plan) -> Limits:
         max_bytes=batch.max_bytes,
         max_age=batch.max_age,
         max_open=plan.settings.batch.max_open,
+    )
+
+
+def _tuning(plan: Plan) -> Tuning:
+    batch = plan.settings.batch
+    return Tuning(
+        events=batch.max_events is None,
+        bytes=batch.max_bytes is None,
+        target_object=int(batch.target_object),
+        most_events=plan.sink.batch_defaults.most_events,
     )
 
 

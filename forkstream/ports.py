@@ -328,11 +328,16 @@ class ObjectStage(Plugin[C_co]):
 
 
 class BatchDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """The batch limits that suit a sink where the config gives none: a count, bytes of bodies, seconds."""
+    """The batch limits that suit a sink where the config gives none: a count, bytes of bodies, seconds.
+
+    ``most_events`` lets the count grow so far while writes are fast, and shrink while they are slow or refused. Batches
+    for an object sink find the count and bytes that its objects need.
+    """
 
     max_events: int = 10_000
     max_bytes: int = 5 * 2**20
     max_age: float = 1.0
+    most_events: int | None = None
 
 
 class Sink(Plugin[C_co]):

@@ -80,8 +80,8 @@ class Meter:
         self._batch_bytes.observe(size)
         self._batch_age.observe(seconds)
 
-    def rendered(self, size: int) -> None:
-        """An object was rendered, of so many bytes."""
+    def rendered(self, bodies: int, size: int) -> None:  # noqa: ARG002  # counted as they were received
+        """An object was rendered from bodies of so many bytes, of so many bytes."""
         self._object_bytes.inc(size)
 
     def written(self, sent_at: Sequence[float], now: float) -> None:

@@ -49,11 +49,14 @@ class FormatChoice(Settings):
 
 
 class BatchSettings(Settings):
-    """What closes a batch. A limit left out is the one that suits the sink."""
+    """What closes a batch. A limit left out starts as the one that suits the sink and is tuned where that pays."""
 
     max_events: Annotated[int, Meta(description="events", ge=1)] | None = None
     max_bytes: Annotated[Size | None, Meta(description="bytes of bodies after the event stages", ge=1)] = None
     max_age: Annotated[Duration | None, Meta(description="time since the batch was opened")] = None
+    target_object: Annotated[
+        Size, Meta(description="bytes as stored that objects are aimed at, where max_bytes is left out", ge=1)
+    ] = Size(16 * 2**20)
     max_open: Annotated[int, Meta(description="partitions gathered at once; one more closes the fullest", ge=1)] = 100
 
 

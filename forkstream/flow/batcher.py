@@ -56,7 +56,8 @@ class Batcher:
     """Gathers events into one open batch per partition. Pure: it is told the time, and hands back what it closes."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
+        """What closes a batch from now on; only its ``max_age`` has to stay."""
         self._open: dict[str, Batch] = {}  # the oldest first: a batch that closes is opened anew at the end
 
     @property
@@ -69,21 +70,21 @@ class Batcher:
         closed = self.make_room(held, partition)
         batch = self._open.get(partition)
         if batch is None:
-            if len(self._open) >= self._limits.max_open:
+            if len(self._open) >= self.limits.max_open:
                 closed += self.close_fullest(CloseReason.PRESSURE)
             batch = self._open[partition] = Batch(partition, now)
         batch.held.append(held)
         batch.bytes += len(held.event.body)
-        if len(batch.held) >= self._limits.max_events:
+        if len(batch.held) >= self.limits.max_events:
             closed.append(self._close(partition, CloseReason.COUNT))
-        elif batch.bytes >= self._limits.max_bytes:
+        elif batch.bytes >= self.limits.max_bytes:
             closed.append(self._close(partition, CloseReason.BYTES))
         return closed
 
     def make_room(self, held: Held, partition: str) -> list[Batch]:
         """Close the partition's batch if this event would make it too large; ``add`` does so itself."""
         batch = self._open.get(partition)
-        if batch is None or batch.bytes + len(held.event.body) <= self._limits.max_bytes:
+        if batch is None or batch.bytes + len(held.event.body) <= self.limits.max_bytes:
             return []
         return [self._close(partition, CloseReason.BYTES)]
 
@@ -91,12 +92,12 @@ class Batcher:
     def next_due(self) -> float | None:
         """When the oldest open batch comes of age; None while none is open."""
         for batch in self._open.values():
-            return batch.opened_at + self._limits.max_age
+            return batch.opened_at + self.limits.max_age
         return None
 
     def close_due(self, now: float) -> list[Batch]:
         """Close the batches that have come of age."""
-        due = [partition for partition, batch in self._open.items() if now >= batch.opened_at + self._limits.max_age]
+        due = [partition for partition, batch in self._open.items() if now >= batch.opened_at + self.limits.max_age]
         return [self._close(partition, CloseReason.AGE) for partition in due]
 
     def close_fullest(self, reason: CloseReason) -> list[Batch]:

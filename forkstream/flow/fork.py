@@ -18,6 +18,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from forkstream.errors import DeliveryError, TransientError
+from forkstream.flow.batch_sizes import BatchSizes, Tuning
 from forkstream.flow.batcher import Batch, Batcher, Limits
 from forkstream.flow.budget import Budget
 from forkstream.flow.chain import Chain, Step
@@ -59,6 +60,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     outlet: Outlet
     dead_letters: DeadLetterOutlet | None = None
     limits: Limits
+    tuning: Tuning = Tuning()
     retry: RetryPolicy = RetryPolicy()
     concurrency: int | None = None
     """Writes under way at once; None finds it."""
@@ -96,9 +98,13 @@ class Fork:
         self.dead_letters = self._dead_letters(flow.dead_letters) if flow.dead_letters else None
         include = flow.dead_letters is not None and flow.dead_letters.include_unsanitised
         landing = ForkLanding(self.settlement, self.gate, meter, self.dead_letters, include_unsanitised=include)
+        self.sizes = BatchSizes(
+            flow.limits, flow.tuning, max_held_events=flow.max_held_events, max_held_bytes=flow.max_held_bytes
+        )
+        self._batcher = Batcher(flow.limits)
         self.intake = self._intake(landing)
         self.destination = Destination(
-            writer=flow.outlet.writer(flow.name, self.concurrency.most, self.meter.rendered),
+            writer=flow.outlet.writer(flow.name, self.concurrency.most, self._rendered),
             gate=self.gate,
             retry=flow.retry,
             landing=landing,
@@ -211,7 +217,15 @@ class Fork:
 
     def _attempted(self, events: int, began: float, error: DeliveryError | None) -> None:
         busy = self._ready.statistics().current_buffer_used > 0
-        self.concurrency.attempted(events, began, anyio.current_time(), error, busy=busy)
+        now = anyio.current_time()
+        self.concurrency.attempted(events, began, now, error, busy=busy)
+        self.sizes.attempted(events, now - began, error)
+        self._batcher.limits = self.sizes.limits
+
+    def _rendered(self, bodies: int, stored: int) -> None:
+        self.meter.rendered(bodies, stored)
+        self.sizes.rendered(bodies, stored)
+        self._batcher.limits = self.sizes.limits
 
     def _more_slots(self) -> None:
         self.meter.concurrency_changed(self.concurrency.reason)
@@ -273,7 +287,7 @@ class Fork:
         return Intake(
             source=flow.source,
             passing=passing,
-            batcher=Batcher(flow.limits),
+            batcher=self._batcher,
             budget=self.budget,
             custody=self.custody,
             landing=landing,

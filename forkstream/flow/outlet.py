@@ -19,8 +19,8 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True):
     suffix: str = ""
     stages: Sequence[ObjectStage[Settings]] = ()
 
-    def writer(self, fork: str, concurrency: int, on_rendered: Callable[[int], None] = lambda _: None) -> Writer:
-        """Make the writer to this sink; ``on_rendered`` is told the size of each object."""
+    def writer(self, fork: str, concurrency: int, on_rendered: Callable[[int, int], None] = lambda *_: None) -> Writer:
+        """Make the writer to this sink; ``on_rendered`` is told the bytes of each object's bodies, and its own."""
         if isinstance(self.sink, EventSink):
             return EventWriter(self.sink, concurrency)
         return ObjectWriter(

@@ -106,7 +106,7 @@ class ObjectWriter:
         render: Render,
         suffix: str,
         stages: Sequence[ObjectStage[Settings]] = (),
-        on_rendered: Callable[[int], None] = lambda _: None,
+        on_rendered: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
         self.fork = fork
         self.sink = sink
@@ -148,5 +148,5 @@ class _ObjectWriting:
 
         # one thread hop (about 100 µs) for all of the CPU work of an object
         payload = await anyio.to_thread.run_sync(render, abandon_on_cancel=True)
-        self._writer.on_rendered(len(payload.data))
+        self._writer.on_rendered(sum(len(event.body) for event in self._events), len(payload.data))
         return payload

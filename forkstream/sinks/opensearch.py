@@ -42,7 +42,7 @@ class OpenSearchSink(EventSink[OpenSearchConfig]):
     """
 
     ordered = True
-    batch_defaults = BatchDefaults(max_events=1000, max_bytes=5 * 2**20, max_age=1.0)
+    batch_defaults = BatchDefaults(max_events=1000, max_bytes=5 * 2**20, max_age=1.0, most_events=10_000)
 
     def __init__(self, config: OpenSearchConfig, context: Context) -> None:
         super().__init__(config, context)
