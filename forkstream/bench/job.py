@@ -10,14 +10,18 @@ from pathlib import Path
 import msgspec
 
 from forkstream.bench.scenario import SCENARIOS, Scenario, Target, environment
+from forkstream.bench.stub.server import REGION
 from forkstream.config.document import read_document
 from forkstream.config.loading import Config, load_config
 from forkstream.config.model import Step
 from forkstream.config.overrides import fold
 from forkstream.errors import CommandError
 from forkstream.registry import Registry
+from forkstream.settings import AwsSettings
 
 _REFERENCE = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRET = re.compile(r"(?<!\$)\$\{(?:ssm|secretsmanager):[^{}]*\}")
+_MADE_UP = "made-up-secret-of-more-than-thirty-two-characters"
 _PLAYED = {"s3", "dynamodb", "opensearch", "sqs", "blackhole", "checkout-table"}
 """Sinks that reach nothing but the stub, or nothing at all."""
 _SETTING = re.compile(r"[a-z_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+|\[\d+\])+")
@@ -65,17 +69,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """
         document = read_document(location, os.environ)
         path = directory / "config.yaml"
-        path.write_text(document.text)
+        text, secrets = _SECRET.subn(_MADE_UP, document.text)  # nothing outside of this machine is asked
+        path.write_text(text)
         settings = {name: value for name, value in os.environ.items() if name.startswith("FORKSTREAM_")}
         made_up = dict(_made_up(document.text, url))
         environ = {**environ, **settings, **made_up, **_own_settings(directory)}
         loaded = load_config(str(path), forks=forks, registry=Registry.installed(plugins), environ=environ)
         refuse_others(loaded)
-        told = (f"made up: {', '.join(f'{name}={value}' for name, value in made_up.items())}",) if made_up else ()
+        told: tuple[str, ...] = (
+            (f"made up: {', '.join(f'{name}={value}' for name, value in made_up.items())}",) if made_up else ()
+        )
+        told += (f"made up: {secrets} secrets that the config reads from AWS",) if secrets else ()
         return cls(
             title=location,
             config=path,
-            environment=environ | dict(_turned(loaded, url)),
+            environment=environ | dict(_turned(loaded, url)) | _profiles(loaded, directory),
             options=(
                 *(word for name in forks for word in ("--fork", name)),
                 *(word for plugin in plugins for word in ("--plugin", str(plugin))),
@@ -161,6 +169,25 @@ def _turned(loaded: Config, url: str) -> Iterator[tuple[str, str]]:
             aws = getattr(step.settings, "aws", None)
             if aws is not None and aws.endpoint_url is not None:
                 yield f"{variable}__AWS__ENDPOINT_URL", url
+
+
+def _profiles(loaded: Config, directory: Path) -> dict[str, str]:
+    """Write an AWS config file that has every profile which the config names, with credentials for the stub."""
+    settings = [loaded.file.aws, *(plan.settings.aws for plan in loaded.plans)]
+    for plan in loaded.plans:
+        steps = (plan.settings.source, plan.settings.sink, *plan.settings.stages)
+        settings += [aws for step in steps if isinstance(aws := getattr(step.settings, "aws", None), AwsSettings)]
+    names = {aws.profile for aws in settings if aws.profile is not None}
+    if not names:
+        return {}
+    path = directory / "aws-config"
+    path.write_text(
+        "".join(
+            f"[profile {name}]\nregion = {REGION}\naws_access_key_id = bench\naws_secret_access_key = bench\n"
+            for name in sorted(names)
+        )
+    )
+    return {"AWS_CONFIG_FILE": str(path)}
 
 
 def _variable(setting: str) -> tuple[str, str]:

@@ -125,7 +125,7 @@ def _service(counted: dict[str, float]) -> Iterator[str]:
         yield f"batches      {events:,.0f} events, {size / 2**20:.2f} MiB each; closed by {why}"
     for name, value in counted.items():
         if "stall" in name:
-            yield f"loop stall   {value * 1000:.0f} ms ({name})"
+            yield f"loop stall   {value * 1000:.0f} ms at most within a minute, which may include its start"
     failures = {name.partition(" ")[2]: value for name, value in counted.items() if name.startswith("failures_total ")}
     if failures:
         yield "failures     " + ", ".join(f"{name} {value:,.0f}" for name, value in failures.items())

@@ -57,16 +57,21 @@ def test_a_config_of_ones_own_reaches_the_stub_and_nothing_else(
                 "source": {"sqs": {"queue": "${MY_QUEUE}", "envelope": "raw"}},
                 "sink": {"opensearch": {"url": "https://search.example.com", "index": "orders"}},
                 "paused": True,
-                "aws": {"endpoint_url": "http://192.0.2.1"},
+                "aws": {"endpoint_url": "http://192.0.2.1", "role_arn": "arn:aws:iam::123456789012:role/r"},
+                "stages": [{"sanitize": {"hash": {"key": "${ssm:/orders/hash-key}", "paths": ["customer.id"]}}}],
             }
-        }
+        },
+        "aws": {"profile": "production"},
     }
     path = tmp_path / "mine.json"
     path.write_bytes(msgspec.json.encode(config))
     setting = ("--set", "forks.mine.batch.max_age=20ms")
     (found,) = bench(capsys, events, str(path), "--no-profile", "--rate", "2000/s", *setting).measurements
     assert found.settings == ("forks.mine.batch.max_age=20ms",)
-    assert found.notes == ("made up: MY_QUEUE=bench-my-queue",)
+    assert found.notes == (
+        "made up: MY_QUEUE=bench-my-queue",
+        "made up: 1 secrets that the config reads from AWS",
+    )
     assert found.latency
     assert found.typical.requests["documents"] > 0
 

@@ -87,7 +87,7 @@ def test_people_are_shown_the_figures_beside_their_targets(swept: Report) -> Non
     assert re.search(r"<5MiB> +20\.0 +≤ 23 +50,000 +≥ 43,000 +10,000", text)
     assert "◀ best" in text
     assert "10 events, 1.00 MiB each; closed by age 2" in text
-    assert "loop stall   20 ms" in text
+    assert "loop stall   20 ms at most" in text
     assert "sink transient throttled 7" in text
     assert "50.0%" in text
     assert "! another machine" in text

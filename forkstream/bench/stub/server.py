@@ -18,6 +18,7 @@ from forkstream.bench.stub.messages import Messages
 from forkstream.bench.stub.opensearch import OpenSearch
 from forkstream.bench.stub.s3 import S3
 from forkstream.bench.stub.sqs import Sqs
+from forkstream.bench.stub.sts import ACTION, assume_role
 from forkstream.bench.stub.stub_queue import StubQueue
 from forkstream.bench.stub.tally import Look, Tally
 from forkstream.bench.stub.weather import Climate, Fault, Weather
@@ -110,6 +111,8 @@ class Server:
                 self._dynamodb.serve(operation, request, reply)
             case "trentservice":
                 self._kms.serve(operation, request, reply)
+            case _ if ACTION in request.body[:200]:
+                assume_role(request, reply)
             case _ if _is_search(request):
                 self._opensearch.serve(request, reply)
             case _:
