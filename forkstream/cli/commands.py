@@ -41,6 +41,12 @@ COMMANDS = {
 """Every command by name, in the order in which ``--help`` shows them."""
 
 
+EXIT_CODES = (
+    "Exits with 0 when it is done, with 1 if something is not as it should be, with 2 if it cannot do what was asked."
+)
+"""What holds for every command, said where a command's own text says nothing more precise."""
+
+
 def command() -> TyperGroup:
     """Build the ``forkstream`` command."""
     # plain, since rich takes longer to import than all the rest; a command's own help is rich
@@ -78,6 +84,9 @@ def load(name: str) -> Any:
         target = app
     loaded = typer.main.get_command(target)
     loaded.name = name
+    for each in getattr(loaded, "commands", {"": loaded}).values():
+        if "xits with" not in (each.help or ""):
+            each.epilog = EXIT_CODES
     return loaded
 
 
@@ -96,5 +105,6 @@ def forkstream(
 ) -> None:
     """Events from a queue, through your plugins, into every sink safely.
 
-    FORKSTREAM_DEBUG=1 shows an unexpected error whole.
+    Every command exits with 0 when it is done, with 1 if something is not as it should be, and with 2 if it cannot do
+    what was asked. FORKSTREAM_DEBUG=1 shows an unexpected error whole.
     """
