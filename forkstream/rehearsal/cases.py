@@ -29,6 +29,7 @@ import yaml
 from forkstream.errors import CommandError, UndecodableError
 from forkstream.event import Attribute, Event, decode_json, encode_json
 from forkstream.fields.moment import read_moment
+from forkstream.fields.paths import Path as FieldPath
 
 SENT_AT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 """When events were sent whose case does not say it, so that dates in object names are the same every day."""
@@ -45,6 +46,11 @@ class Content(_Strict, frozen=True, kw_only=True):
     body: str | msgspec.UnsetType = msgspec.UNSET
     base64: bytes | msgspec.UnsetType = msgspec.UNSET
     file: str | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("data", "body", "base64", "file") if getattr(self, name) is not msgspec.UNSET]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are one too many: a body is given in one way")
 
     def read(self, directory: Path) -> bytes | None:
         """Give the bytes; None if nothing of it is said. Raises :class:`CommandError`."""
@@ -71,11 +77,18 @@ class Given(Content, frozen=True, kw_only=True):
     attributes: dict[str, Any] = {}
     group: str | None = None
 
+    def __post_init__(self) -> None:
+        Content.__post_init__(self)
+        self._envelope(1)  # so that what is wrong is told with its place
+
     def event(self, number: int, directory: Path) -> Event:
         """Make the event."""
+        return self._envelope(number).with_(body=self.read(directory) or b"")
+
+    def _envelope(self, number: int) -> Event:
         at = read_moment(self.sent_at).timestamp() if isinstance(self.sent_at, str) else self.sent_at
         return Event(
-            self.read(directory) or b"",
+            b"",
             id=self.id or str(number),
             sent_at=at,
             group=self.group,
@@ -98,6 +111,11 @@ class Document(Content, frozen=True, kw_only=True):
     id: str | None = None
     version: int | None = None
     routing: str | None = None
+
+    def __post_init__(self) -> None:
+        Content.__post_init__(self)
+        for path in self.lacks:
+            FieldPath.parse(path)
 
 
 class Object(_Strict, frozen=True, kw_only=True):
@@ -174,7 +192,7 @@ def _attribute(value: Any) -> Attribute:
             return Attribute("String", value)
         case int() | Decimal() if not isinstance(value, bool):
             return Attribute("Number", str(value))
-    raise CommandError("an attribute is a text, a number or {type, value} with the value as text")
+    raise ValueError("an attribute is a text, a number or {type, value} with the value as text")
 
 
 def json_of(body: bytes) -> Any:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
 
 from forkstream.aws.data_keys import DataKeys
-from forkstream.errors import DeliveryError
+from forkstream.errors import CommandError, DeliveryError
 from forkstream.event import Event
+from forkstream.fields.paths import Key
 from forkstream.fields.paths import Path as FieldPath
 from forkstream.letters import Letter
 from forkstream.reading import open_object, read_object
@@ -96,7 +96,7 @@ class Judge:
         left = list(self._report.objects)
         for number, due in enumerate(self._case.objects):
             where = f"objects[{number}]"
-            fitting = next((one for one in left if fnmatchcase(one.key, due.key)), None)
+            fitting = next((one for one in left if Key.glob(due.key).matches(one.key)), None)
             if fitting is None:
                 there = ", ".join(one.key for one in left) or NOTHING
                 differences.append(Difference(f"{where}.key", due.key, there))
@@ -144,7 +144,12 @@ class Judge:
         """Read the letters back, as a redrive would, by the event's id."""
         lines = [one.event.body for one in self._report.letters]
         for stored in self._report.letter_objects:
-            _, content = await open_object(stored.key, stored.payload.data, self._keys)
+            try:
+                _, content = await open_object(stored.key, stored.payload.data, self._keys)
+            except DeliveryError as error:
+                raise CommandError(
+                    f"dead letter {stored.key} cannot be read back: {error.code} ({error.detail})"
+                ) from None
             lines += content.splitlines()
         letters: dict[str, list[Letter]] = {}
         for letter in map(Letter.decode, lines):

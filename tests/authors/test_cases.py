@@ -27,7 +27,7 @@ forks:
   objects:
     source: {sqs: {queue: other}}
     stages: [encrypt: {kms_key: alias/x}]
-    sink: {s3: {bucket: b, prefix: "dt=%Y-%m-%d/"}}
+    sink: {s3: {bucket: stored, prefix: "dt=%Y-%m-%d/"}}
     batch: {max_events: 2}
   remote:
     source: {sqs: {queue: third}}
@@ -141,6 +141,32 @@ def test_objects_are_read_back_whatever_their_key(capsys: pytest.CaptureFixture[
     ) == ["objects[0].documents: 2 of them / 1", "objects[0].documents[0].data.id: 7 / 0"]
 
 
+def test_a_star_is_all_that_is_special_in_a_key(capsys: pytest.CaptureFixture[str]) -> None:
+    due = [{"key": "dt=2026-01-0[1]/*", "documents": [{}]}]
+    assert len(outcome(capsys, "objects", {"data": {}}, objects=due)) == 2
+    assert not outcome(capsys, "objects", {"data": {}}, objects=[{"key": "*", "documents": [{}]}], code=0)
+
+
+def test_attributes_times_and_bytes_reach_the_chain(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my.yaml").write_text(
+        "forks: {objects: {source: {sqs: {queue: q}}, sink: {s3: {bucket: stored}}, "
+        "format: {ndjson: {envelope: true}}, stages: [filter: {policy: {n: [{numeric: ['>', 1]}]}, unmatched: drop}]}}"
+    )
+    events = [
+        {"base64": "/w==", "attributes": {"n": 2, "text": "t", "raw": {"type": "Binary", "value": "/w=="}}},
+        {"body": "x", "attributes": {"n": 1.5}},
+        {"data": {}, "attributes": {"n": 0.5}},
+    ]
+    documents = [{"base64": "/w=="}, {"body": "x"}]
+    due: dict[str, Any] = {
+        "objects": [{"key": "*.envelope.ndjson", "documents": documents}],
+        "dropped": {"unmatched": [3]},
+    }
+    assert not outcome(capsys, "objects", *events, **due, code=0)
+    documents[0]["base64"] = "/g=="
+    assert outcome(capsys, "objects", *events, **due) == ["objects[0].documents[0].body: '\\xfe' / '\\xff'"]
+
+
 def test_without_a_place_for_dead_letters_the_dead_stay_with_their_source(capsys: pytest.CaptureFixture[str]) -> None:
     kept = {"event": 1, "code": "not_json", "step": "sink"}
     assert not outcome(capsys, "objects", {"body": "no JSON"}, kept=[kept], code=0)
@@ -189,7 +215,10 @@ def test_differences_are_shown_for_a_person(capsys: pytest.CaptureFixture[str]) 
             "cases: [{name: a, fork: remote, events: []}]",
             "forks.remote.stages[0].transform calls AWS (lambda:",
         ),
-        ("cases: [{name: a, fork: objects, events: [{body: x, attributes: {a: true}}]}]", "an attribute is a text, a number"),
+        ("cases: [{name: a, fork: objects, events: [{attributes: {a: true}}]}]", "is a text, a number or {type, value}"),
+        ("cases: [{name: a, fork: objects, events: [{sent_at: noon}]}]", "Invalid isoformat string: 'noon' - at `$.cases[0].events[0]`"),
+        ("cases: [{name: a, fork: objects, events: [{body: x, data: 1}]}]", "data and body are one too many"),
+        ("cases: [{name: a, fork: objects, events: [], documents: [{lacks: [a..b]}]}]", "path 'a..b': "),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told(capsys: pytest.CaptureFixture[str], cases: str, complaint: str) -> None:
