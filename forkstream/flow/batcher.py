@@ -67,14 +67,16 @@ class Batcher:
 
     def add(self, held: Held, partition: str, now: float) -> list[Batch]:
         """Put an event into its partition's batch; returns the batches that this closed, none of them empty."""
-        closed = self.make_room(held, partition)
-        batch = self._open.get(partition)
+        batch, size, closed = self._open.get(partition), len(held.event.body), list[Batch]()
+        if batch is not None and batch.bytes + size > self.limits.max_bytes:
+            closed.append(self._close(partition, CloseReason.BYTES))
+            batch = None
         if batch is None:
             if len(self._open) >= self.limits.max_open:
                 closed += self.close_fullest(CloseReason.PRESSURE)
             batch = self._open[partition] = Batch(partition, now)
         batch.held.append(held)
-        batch.bytes += len(held.event.body)
+        batch.bytes += size
         if len(batch.held) >= self.limits.max_events:
             closed.append(self._close(partition, CloseReason.COUNT))
         elif batch.bytes >= self.limits.max_bytes:

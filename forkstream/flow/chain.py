@@ -58,7 +58,7 @@ class Chain:
     async def run(self, held: list[Held], start: int = 0) -> Passage:
         """Take events through the steps; never raises for an event's sake."""
         passage = Passage(through=held)
-        given = {one: one.event for one in held}
+        given = [(one, one.event) for one in held]
         for number, step in enumerate(self.steps[start:], start):
             if not passage.through:
                 break
@@ -83,20 +83,21 @@ class Chain:
                 whole.dropped.setdefault(reason, []).extend(dropped)
         return whole
 
-    def _encode(self, passage: Passage, given: Mapping[Held, Event], start: int) -> None:
+    def _encode(self, passage: Passage, given: Sequence[tuple[Held, Event]], start: int) -> None:
         """Encode what stages changed, here and once; an output that is no JSON fails with the chain's input."""
-
-        def fails(one: Held) -> DeliveryError | None:
+        broken: dict[Held, DeliveryError] = {}
+        for one, event in given:
             try:
                 _ = one.event.body
             except Exception as error:  # noqa: BLE001  # a stage put in what JSON can't hold
-                one.event = given[one]
-                return as_delivery_error(error)
-            return None
-
-        broken = {one: error for one in passage.through if (error := fails(one))}
+                one.event = event
+                broken[one] = as_delivery_error(error)
+        for dropped in passage.dropped.values() if broken else ():
+            for one in dropped:
+                broken.pop(one, None)
+        if not broken:
+            return
         passage.through = [one for one in passage.through if one not in broken]
-        broken |= {one.held: error for one in passage.stopped if (error := fails(one.held))}
         passage.stopped = [one for one in passage.stopped if one.held not in broken]
         passage.stopped += [
             Stopped(one, self.steps[start].name, error, sanitised=start >= self._clean_from)

@@ -41,14 +41,14 @@ class Held:
 
     __slots__ = ("charge", "event", "group", "is_probe", "outcome", "partition", "receipt", "receive", "receives")
 
-    def __init__(self, event: Event, receipt: Receipt, receive: Receive) -> None:
+    def __init__(self, event: Event, receipt: Receipt, receive: Receive, *, is_probe: bool = False) -> None:
         self.event = event
         self.receipt = receipt
         self.receive = receive
         self.group = event.group
         self.receives = event.receive_count
         self.partition = ""
-        self.is_probe = False
+        self.is_probe = is_probe
         self.charge = len(event.body)
         self.outcome: Outcome | None = None
 
@@ -100,12 +100,11 @@ class Custody:
     def take(self, answer: Iterable[tuple[Event, Receipt]], now: float, *, is_probe: bool = False) -> list[Held]:
         """Hold the events of one receive, which hid them for ``hold`` seconds."""
         receive = Receive(now, self._hold, self._source.hold_limit)
-        receive.held = dict.fromkeys(Held(event, receipt, receive) for event, receipt in answer)
-        for one in receive.held:
-            one.is_probe = is_probe
-        if receive.held:
+        held = [Held(event, receipt, receive, is_probe=is_probe) for event, receipt in answer]
+        if held:
+            receive.held = dict.fromkeys(held)
             self._receives.add(receive)
-        return [*receive.held]
+        return held
 
     def forget(self, held: Iterable[Held]) -> None:
         """These are settled: nothing is extended for them any more."""
@@ -174,10 +173,9 @@ class Custody:
             await anyio.sleep(backoff.wait() if receipts else 0)
 
     async def _ask(self, apply: Apply, receipts: Sequence[Receipt]) -> dict[Receipt, Refusal]:
-        given = set(receipts)
-
         async def answer() -> dict[Receipt, Refusal]:
-            refusals = await apply(receipts)
+            refusals = [*await apply(receipts)]
+            given = set(receipts) if refusals else set()
             return {refusal.receipt: refusal for refusal in refusals if refusal.receipt in given}
 
         try:

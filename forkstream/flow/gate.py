@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 
 import anyio
 import msgspec
@@ -168,9 +168,12 @@ class Gate:
         while self.troubled and not self.draining:
             await self._changed.wait()
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """Hold the right to try a write: at once while all is well, else one at a time and after the back-off."""
+        return self._turn() if self.troubled else nullcontext()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
         while self.troubled:
             async with self._prober:
                 if not self.troubled:

@@ -124,7 +124,9 @@ class Intake:
                     if waits_behind is not None:
                         self._close(self._batcher.close(waits_behind, CloseReason.ORDER))
                     continue
-            self._close(self._batcher.add(one, one.partition, now))
+            closed = self._batcher.add(one, one.partition, now)
+            if closed:
+                self._close(closed)
         self._opened.set()
 
     def finished(self, batch: Batch) -> None:
@@ -157,7 +159,7 @@ class Intake:
                         is_probe = self._gate.troubled
                         answer = await self._receive(room.events, backoff)
                     held = self._custody.take(answer or (), anyio.current_time(), is_probe=is_probe)
-                    room.arrived(len(held), sum(one.charge for one in held))
+                    room.arrived(len(held), sum([one.charge for one in held]))
                 if answer is not None:
                     self._pace(len(held), room.events, tasks)
                     await self._take(held, tasks, full=len(held) >= room.events)
@@ -190,7 +192,7 @@ class Intake:
         self.polled_at = anyio.current_time()
         self.origin.succeeded()
         backoff.reset()
-        size = sum(len(event.body) for event, _ in answer)
+        size = sum([len(event.body) for event, _ in answer])
         self._meter.received(len(answer), size, limit, self.polled_at - began)
         if not answer:  # a source that doesn't wait for its first event is asked once a second
             await self._gate.rest(min(1.0, began + wait - self.polled_at))

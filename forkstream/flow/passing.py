@@ -90,13 +90,16 @@ class Passing:
     def _decide(self, held: Sequence[Held], passage: Passage) -> list[Stopped]:
         """Send on what came through, give what ended here its outcome; returns what has to be tried again."""
         self._place(passage)
+        for reason, dropped in passage.dropped.items():
+            self._landing.dropped(dropped, reason)
+        if not passage.stopped:
+            self._on_through(passage.through)
+            return []
         counts = Counter((one.step, type(one.error), one.error.code) for one in passage.stopped)
         for (step, kind, code), count in counts.items():
             self._on_failure(step, kind(code), count)
-        for reason, dropped in passage.dropped.items():
-            self._landing.dropped(dropped, reason)
         again = [one for one in passage.stopped if not self._condemn(one)]
-        if self._ordered and passage.stopped:
+        if self._ordered:
             again = self._in_order(held, passage, again)
         self._on_through([one for one in passage.through if one.outcome is None])
         return again
@@ -119,7 +122,10 @@ class Passing:
         through = []
         for one in passage.through:
             try:
-                one.partition = _text(self._partition(one.event))
+                partition = self._partition(one.event)
+                if not isinstance(partition, str):
+                    raise TypeError(f"partition returned {type(partition).__name__}, not a str")  # noqa: TRY301
+                one.partition = partition
             except Exception as error:  # noqa: BLE001  # accuses this event alone
                 passage.stopped.append(Stopped(one, SINK, as_delivery_error(error), sanitised=True))
             else:
@@ -146,12 +152,6 @@ class Passing:
         if isinstance(error, TransientError):
             return self._retry_policy.then_dead and self._gate.may_bury(1)
         return isinstance(error, PermanentError) and patience.is_probe
-
-
-def _text(partition: object) -> str:
-    if not isinstance(partition, str):
-        raise TypeError(f"partition returned {type(partition).__name__}, not a str")
-    return partition
 
 
 def _decisive(stopped: Sequence[Stopped]) -> DeliveryError:

@@ -122,8 +122,8 @@ class Settlement:
     async def _apply(self, held: Sequence[Held], apply: Apply) -> None:
         backoff = Backoff(first=0.1, cap=10.0)
         while True:
-            held = self._still_valid(await self._apply_once(held, apply))
-            if not held:
+            held = await self._apply_once(held, apply)
+            if not held or not (held := self._still_valid(held)):
                 return
             await anyio.sleep(backoff.wait())
 
@@ -135,6 +135,9 @@ class Settlement:
         except DeliveryError as error:
             self._on_trouble(error)
             return held
+        if not refused:
+            self._finish(held)
+            return []
         self.expired += sum(refusal.lost for refusal in refused.values())
         again = [one for one in held if one.receipt in refused and not refused[one.receipt].lost]
         self._finish([one for one in held if one.receipt not in refused or refused[one.receipt].lost])
