@@ -102,15 +102,14 @@ def _show_problems(problems: list[Problem], *, json: bool) -> None:
 
 def _as_json(loaded: Config, inspection: Inspection, *, ok: bool, connect: bool) -> dict[str, Any]:
     forks = [{"name": plan.name, "steps": [step for step, _ in plan.steps]} for plan in loaded.plans]
-    answer: dict[str, Any] = {"ok": ok, "forks": forks, "warnings": [_row(each) for each in inspection.warnings]}
-    if connect:
-        answer |= {"findings": inspection.findings, "unanswered": [_row(each) for each in inspection.unanswered]}
-    return answer
+    warnings, unanswered = map(_rows, (inspection.warnings, inspection.unanswered))
+    asked = {"findings": inspection.findings} if connect else {}
+    return {"ok": ok, "forks": forks, "warnings": warnings, **asked, "unanswered": unanswered}
 
 
-def _row(warning: ConfigWarning) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(warning)
-    return {**row.pop("place"), **row}
+def _rows(warnings: list[ConfigWarning]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = msgspec.to_builtins(warnings)
+    return [{**row.pop("place"), **row} for row in rows]
 
 
 def _show(loaded: Config, inspection: Inspection, *, connect: bool, strict: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from contextlib import AsyncExitStack
 
 import anyio
 import msgspec
@@ -61,38 +61,46 @@ class Inspection:
                 tasks.start_soon(self._ask_fork, plan)
 
     def _sorted(self) -> list[ConfigWarning]:
-        return sorted(dict.fromkeys(self._warnings), key=lambda each: (each.place, each.path, each.code, each.found))
+        """The file from top to bottom, then the environment."""
+        return sorted(
+            dict.fromkeys(self._warnings),
+            key=lambda each: (each.place.file.startswith("$"), each.place, each.path, each.code, each.found),
+        )
 
     async def _ask_fork(self, plan: Plan) -> None:
         for step, plugin in plan.steps:
-            advice: Collection[Advice] = ()
+            usable = False
             try:
-                with anyio.fail_after(ANSWER_SECONDS):
-                    advice = await self._ask(plan, step, plugin)
-            except DeliveryError as error:
-                self._found(plan, step, error.code, error.detail)
-            except TimeoutError:
-                self._found(plan, step, "no_answer", f"no answer within {ANSWER_SECONDS:g} s")
+                async with AsyncExitStack() as stack:
+                    if self._connect:
+                        with anyio.fail_after(ANSWER_SECONDS):
+                            await stack.enter_async_context(plugin)
+                            await plugin.check()
+                        usable = True
+                        await self._advise(plan, step, plugin, connected=True)
             except Exception as error:  # noqa: BLE001  # a stranger's plugin may raise anything; the others must still be asked
-                self._found(plan, step, "unexpected", f"{type(error).__name__}: {error}")
-            self._warnings += [ConfigWarning.of(self._config, plan, each, step=step) for each in advice]
+                told = [masked(text, self._config.secrets) for text in _told(error)]
+                self._findings.append(Finding(plan.name, step, *told))
+            if not usable:  # what can be told without asking anyone is told all the same
+                await self._advise(plan, step, plugin, connected=False)
 
-    async def _ask(self, plan: Plan, step: str, plugin: Plugin[Settings]) -> Collection[Advice]:
-        """Open, ask, close; raises what is wrong. What can be told without asking anyone is told all the same."""
-        if self._connect:
-            try:
-                async with plugin:
-                    await plugin.check()
-                    return await self._advice(plan, plugin, connected=True)
-            except DeliveryError as error:
-                self._found(plan, step, error.code, error.detail)
-        return await self._advice(plan, plugin, connected=False)
-
-    async def _advice(self, plan: Plan, plugin: Plugin[Settings], *, connected: bool) -> Collection[Advice]:
+    async def _advise(self, plan: Plan, step: str, plugin: Plugin[Settings], *, connected: bool) -> None:
+        """Ask a plugin for its advice; no answer to that is nothing that would keep it from working."""
         try:
-            return await plugin.advise(surroundings(plan, plugin, connected=connected))
-        except DeliveryError as error:
-            return [Advice.unanswered("what it would advise", f"{error.code} ({error.detail})")]
+            with anyio.fail_after(ANSWER_SECONDS):
+                advice = await plugin.advise(surroundings(plan, plugin, connected=connected))
+        except Exception as error:  # noqa: BLE001  # as above
+            code, detail = _told(error)
+            advice = [Advice.unanswered("what it would advise", f"{code} ({detail})")]
+        self._warnings += [ConfigWarning.of(self._config, plan, each, step=step) for each in advice]
 
-    def _found(self, plan: Plan, step: str, code: str, detail: str) -> None:
-        self._findings.append(Finding(plan.name, step, code, masked(detail, self._config.secrets)))
+
+def _told(error: Exception) -> tuple[str, str]:
+    """A stable code, and what happened."""
+    match error:
+        case DeliveryError():
+            return error.code, error.detail
+        case TimeoutError():
+            return "no_answer", f"no answer within {ANSWER_SECONDS:g} s"
+        case _:
+            return "unexpected", f"{type(error).__name__}: {error}"

@@ -27,7 +27,7 @@ class Odd(EventSink[OddConfig]):
 
     async def advise(self, fork: Surroundings) -> Collection[Advice]:
         if self.config.broken:
-            raise TransientError("throttled", "nobody is at home")
+            raise {"x": TransientError("throttled", "nobody is at home"), "bug": KeyError("ouch")}[self.config.value]
         return [Advice(code="odd", found=f"value is {self.config.value}", why="it is odd", do="even it", setting="value")]
 
     async def write(self, events: Sequence[Event]) -> Collection[Failure]:
@@ -240,6 +240,18 @@ def test_warnings_are_sorted_by_place_and_shown_without_failing(capsys: pytest.C
     ]
 
 
+def test_a_warning_of_an_override_names_its_variable_and_comes_last(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "FORKSTREAM_FORKS__ONE__BATCH__MAX_EVENTS"
+    monkeypatch.setenv(variable, "30000")
+    answer = check(capsys, one("source: memory", "sink: odd"))
+    assert [(each["code"], each["file"]) for each in answer["warnings"]] == [
+        ("odd", "forkstream.yaml"),
+        ("batch_unreachable", f"${variable}"),
+    ]
+
+
 def test_strict_lets_a_warning_fail_the_check(capsys: pytest.CaptureFixture[str]) -> None:
     answer = check(capsys, one("source: memory", "sink: odd"), "--strict")
     assert (answer["ok"], answer["code"], len(answer["warnings"])) == (False, 1, 1)
@@ -255,6 +267,12 @@ def test_what_a_plugin_cannot_find_out_is_told_and_is_no_warning(capsys: pytest.
     assert [each["found"] for each in answer["unanswered"]] == ["what it would advise: throttled (nobody is at home)"]
     assert run("check", "--connect", "--plugin", "odd.py") == 0
     assert "sink.odd: not looked at: what it would advise: throttled" in capsys.readouterr().out
+
+
+def test_a_bug_in_advice_is_not_a_plugin_that_cannot_work(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = check(capsys, one("source: memory", "sink: {odd: {broken: true, value: bug}}"), "--connect")
+    assert (answer["ok"], answer["findings"]) == (True, [])
+    assert [each["found"] for each in answer["unanswered"]] == ["what it would advise: unexpected (KeyError: 'ouch')"]
 
 
 def test_no_warning_shows_a_secret(capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,6 +130,7 @@ def test_one_fork_can_be_checked_alone(capsys: pytest.CaptureFixture[str]) -> No
             }
         ],
         "warnings": [],
+        "unanswered": [],
     }
 
 
