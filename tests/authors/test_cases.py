@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,18 @@ def test_the_shipped_config_has_cases_for_each_fork_and_they_hold(capsys: pytest
     *lines, _, last = capsys.readouterr().out.splitlines()
     assert {line.split()[1] for line in lines} == {"checkout:", "storage-backup:", "search-analytics:", "replay:"}
     assert last == "6 cases, all as they should be"
+
+
+def test_the_example_of_the_readme_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(
+        r"^```yaml\n(# orders\.cases\.yaml\n.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    Path("orders.cases.yaml").write_text(example)
+    Path("orders.yaml").write_text(
+        'forks: {backup: {source: {sqs: {queue: orders}}, stages: [sanitize: {drop: ["payment.card-*"]}, compress: {}], '
+        'sink: {s3: {bucket: "${BUCKET}", prefix: "orders/dt=%Y-%m-%d/"}}}}'
+    )
+    assert run("test", "orders.yaml") == 0, capsys.readouterr().out
 
 
 def test_documents_are_compared_value_by_value(capsys: pytest.CaptureFixture[str]) -> None:
