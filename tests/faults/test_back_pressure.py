@@ -6,10 +6,13 @@ import asyncio
 import threading
 
 import psutil  # type: ignore[import-untyped]  # ships no types
+import pytest
 
 from tests.faults.relay import Answer, Handler, Relay, Request, reached
 from tests.faults.service_process import serving, wait_until
 from tests.faults.site import Site, numbered, on_both_wires
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 FORKS = """
 forks:

@@ -7,10 +7,13 @@ import time
 from collections import Counter
 
 import boto3  # type: ignore[import-untyped]  # ships no types
+import pytest
 
 from tests.faults.relay import Answer, Handler, Relay, Request, refusal, s3_refusal
 from tests.faults.service_process import serving, wait_until
 from tests.faults.site import Queue, Site, numbered
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 FORKS = """
 forks:

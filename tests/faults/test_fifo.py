@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import random
 
+import pytest
+
 from tests.faults.relay import HANG_UP, Answer, Handler, Relay, Request, refusal
 from tests.faults.relay import answer as good
 from tests.faults.service_process import serving, wait_until
 from tests.faults.site import Site, numbered, on_both_wires
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 FORKS = """
 forks:

@@ -22,6 +22,8 @@ from tests.faults.shop import NAMES, Shop
 from tests.faults.site import Site
 from tests.faults.warm_start import WarmStart, warm_start
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 ORDERS = 5000
 SHARE = 170
 """Orders that every queue has, and more, when a service starts that will be killed."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+
 from tests.faults.service_process import serving, wait_until
 from tests.faults.site import Site, numbered
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 EVENTS = 10_000
 POISON = 6_667

@@ -5,12 +5,15 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+import pytest
 from forkstream_checkout.generator import bodies
 
 from tests.faults.relay import Answer, Handler, Relay, Request, answer
 from tests.faults.service_process import ServiceProcess, serving, wait_until
 from tests.faults.shop import Shop
 from tests.faults.site import Site
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 ORDERS = 200
 
