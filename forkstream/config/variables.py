@@ -77,5 +77,7 @@ def _from_environment(match: re.Match[str], environ: Mapping[str, str], problems
     try:
         return environ[body["name"]]  # not .get: a mapping may stand in for what is missing, as an estimate's does
     except KeyError:
-        problems.append(f"environment variable {body['name']} is not set; a default would be ${{{body['name']}:-…}}")
+        problems.append(
+            f"environment variable {body['name']} is not set: set it, or write ${{{body['name']}:-DEFAULT}}"
+        )
         return ""

@@ -2,89 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
-import re
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from email.utils import formatdate
-from typing import Any
 
 import pytest
-from botocore.credentials import ReadOnlyCredentials
 
-from forkstream.aws import renewed_credentials
 from forkstream.aws.aioboto_queue import AiobotoQueueClient
 from forkstream.aws.native_queue import NativeQueueClient
 from forkstream.aws.open_queue import open_queue
 from forkstream.aws.queue import EntryFailure, OutgoingMessage, ReceivedMessage
 from forkstream.aws.queue_address import QueueAddress
-from forkstream.aws.session import AwsSession
 from forkstream.errors import PermanentError, TransientError, UnavailableError
 from forkstream.event import Attribute
 from forkstream.settings import AwsSettings
-from tests.integration.raw_server import Connection, RawServer, raw_server
+from tests.integration.native_queue_kit import OK, URL, answer, own_keys, queue, refusal
 
-URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
-
-
-class Sqs:
-    """A server that takes answers from a script, in turn; None hangs up without one."""
-
-    def __init__(self, *script: bytes | None) -> None:
-        self.script = list(script)
-        self.server: RawServer
-        self.bodies: list[dict[str, Any]] = []
-
-    async def serve(self, connection: Connection) -> None:
-        while True:
-            self.bodies.append(json.loads(await connection.request()))
-            answer = self.script.pop(0)
-            if answer is None:
-                await connection.hang_up()
-                return
-            connection.send(answer)
-
-    @property
-    def heads(self) -> list[dict[str, str]]:
-        """The headers of every request."""
-        heads = (request.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:] for request in self.server.requests)
-        return [{name.lower(): value for name, _, value in (line.partition(": ") for line in head)} for head in heads]
-
-    @property
-    def signers(self) -> list[str]:
-        return [re.findall(r"Credential=([^/]+)/", head["authorization"])[0] for head in self.heads]
-
-
-def answer(body: Any, status: int = 200, **headers: str) -> bytes:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status} X\r\n{lines}Content-Length: {len(content)}\r\n\r\n".encode() + content
-
-
-def refusal(name: str, status: int = 400, message: str = "no", **headers: str) -> bytes:
-    return answer({"__type": f"com.amazonaws.sqs#{name}", "message": message}, status, **headers)
-
-
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "HTTP_PROXY", "http_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OWN")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-
-
-@asynccontextmanager
-async def queue(*script: bytes | None, address: str = URL) -> AsyncIterator[tuple[NativeQueueClient, Sqs]]:
-    sqs = Sqs(*script)
-    async with raw_server(sqs.serve) as server:
-        sqs.server = server
-        settings = AwsSettings(region="eu-west-1", endpoint_url=f"http://127.0.0.1:{server.port}")
-        async with NativeQueueClient.open(QueueAddress.parse(address), settings) as client:
-            yield client, sqs
-
+__all__ = ["own_keys"]
+pytestmark = pytest.mark.usefixtures("own_keys")
 
 MESSAGE = {
     "MessageId": "1",
@@ -98,7 +31,6 @@ MESSAGE = {
         "b": {"DataType": "Binary", "BinaryValue": "AP8=", "StringListValues": []},
     },
 }
-OK = answer({})
 
 
 async def test_a_receive_asks_for_all_and_brings_all() -> None:
@@ -235,77 +167,6 @@ async def test_a_lost_answer_is_asked_again_unless_it_sends_messages() -> None:
         with pytest.raises(TransientError):
             await client.send_batch(sent)
         assert len(sqs.heads) == 7
-
-
-@pytest.mark.parametrize("name", ["RequestExpired", "InvalidSignatureException", "SignatureDoesNotMatch"])
-async def test_a_clock_that_is_off_is_corrected_by_the_date_of_the_refusal(name: str) -> None:
-    ahead = time.time() + 3600
-    async with queue(refusal(name, 403, date=formatdate(ahead, usegmt=True)), OK, OK) as (client, sqs):
-        await client.delete_batch(["r"])
-        await client.send_batch([OutgoingMessage(body="x", attributes={})])
-    stamps = [head["x-amz-date"] for head in sqs.heads]
-    hours = [time.strftime("%Y%m%dT%H", time.gmtime(at)) for at in (ahead - 3600, ahead, ahead)]
-    minute_later = [time.strftime("%Y%m%dT%H", time.gmtime(at + 60)) for at in (ahead - 3600, ahead, ahead)]
-    assert all(stamp[:11] in pair for stamp, pair in zip(stamps, zip(hours, minute_later, strict=True), strict=True))
-    assert stamps[1] > stamps[0]
-
-
-async def test_a_refusal_of_what_the_clock_does_not_explain_is_not_asked_again() -> None:
-    async with queue(refusal("SignatureDoesNotMatch", 403, date=formatdate(usegmt=True))) as (client, sqs):
-        with pytest.raises(UnavailableError) as caught:
-            await client.delete_batch(["r"])
-        assert len(sqs.bodies) == 1
-    assert caught.value.code == "credentials"
-
-
-class Rolling:
-    """Sessions give these credentials in turn, and the last one for ever."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-        self.names = list(names)
-        self.asked = 0
-        monkeypatch.setattr(AwsSession, "credentials", lambda _: self.give())
-
-    async def give(self) -> ReadOnlyCredentials:
-        self.asked += 1
-        await asyncio.sleep(0)
-        name = self.names.pop(0) if len(self.names) > 1 else self.names[0]
-        if name == "gone":
-            raise UnavailableError("credentials")
-        return ReadOnlyCredentials(name, "s", f"token-{name}")
-
-
-async def test_expired_credentials_are_replaced_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    Rolling(monkeypatch, "first", "second")
-    async with queue(refusal("ExpiredTokenException", 403), OK) as (client, sqs):
-        await client.delete_batch(["r"])
-        assert sqs.signers == ["first", "second"]
-        assert [head["x-amz-security-token"] for head in sqs.heads] == ["token-first", "token-second"]
-
-
-async def test_credentials_that_stay_refused_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    Rolling(monkeypatch, "only")
-    async with queue(refusal("ExpiredTokenException", 403)) as (client, sqs):
-        with pytest.raises(UnavailableError):
-            await client.delete_batch(["r"])
-        assert sqs.signers == ["only"]
-
-
-async def test_credentials_are_renewed_beside_the_requests_and_a_failed_renewal_stops_none(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(renewed_credentials, "_ASK_SECONDS", 0.0)
-    rolling = Rolling(monkeypatch, "first", "gone", "second")
-    unhandled: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, about: unhandled.append(about))
-    async with queue(*[OK] * 100) as (client, sqs), asyncio.timeout(60):
-        while "second" not in sqs.signers:
-            await client.delete_batch(["r"])
-    assert sqs.signers[0] == "first"
-    assert set(sqs.signers) == {"first", "second"}
-    assert rolling.asked >= 3
-    gc.collect()  # a task's exception is told when the task is forgotten
-    assert unhandled == []
 
 
 async def test_the_setting_chooses_the_wire() -> None:

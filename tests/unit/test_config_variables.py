@@ -49,10 +49,10 @@ def test_every_missing_variable_is_reported_with_its_path() -> None:
             stages: [encrypt: {key: "${KEY}"}]
             sink: {bucket: {bucket: "${BUCKET}-${STAGE}"}}
     """) == [
-        "forks.one.source.queue.queue: environment variable QUEUE is not set; a default would be ${QUEUE:-…}",
-        "forks.one.stages[0].encrypt.key: environment variable KEY is not set; a default would be ${KEY:-…}",
-        "forks.one.sink.bucket.bucket: environment variable BUCKET is not set; a default would be ${BUCKET:-…}",
-        "forks.one.sink.bucket.bucket: environment variable STAGE is not set; a default would be ${STAGE:-…}",
+        "forks.one.source.queue.queue: environment variable QUEUE is not set: set it, or write ${QUEUE:-DEFAULT}",
+        "forks.one.stages[0].encrypt.key: environment variable KEY is not set: set it, or write ${KEY:-DEFAULT}",
+        "forks.one.sink.bucket.bucket: environment variable BUCKET is not set: set it, or write ${BUCKET:-DEFAULT}",
+        "forks.one.sink.bucket.bucket: environment variable STAGE is not set: set it, or write ${STAGE:-DEFAULT}",
     ]
 
 
