@@ -63,18 +63,18 @@ TOPICS = {"sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"}
             {"sns:Publish", "sns:GetTopicAttributes"},
         ),
         (
-            fork(sink="{s3: {bucket: b}}"),
-            "arn:aws:s3:::b/*",
+            fork(sink="{s3: {bucket: our-bucket}}"),
+            "arn:aws:s3:::our-bucket/*",
             {"s3:PutObject", "s3:AbortMultipartUpload"},
         ),
         (
-            fork(sink="{s3: {bucket: b, prefix: 'a/{customer.id}/c/'}}"),
-            "arn:aws:s3:::b/a/*",
+            fork(sink="{s3: {bucket: our-bucket, prefix: 'a/{customer.id}/c/'}}"),
+            "arn:aws:s3:::our-bucket/a/*",
             {"s3:PutObject", "s3:AbortMultipartUpload"},
         ),
         (
-            fork(sink="{s3: {bucket: b, prefix: '50%%/dt=%Y/'}}"),
-            "arn:aws:s3:::b/50%/*",
+            fork(sink="{s3: {bucket: our-bucket, prefix: '50%%/dt=%Y/'}}"),
+            "arn:aws:s3:::our-bucket/50%/*",
             {"s3:PutObject", "s3:AbortMultipartUpload"},
         ),
         (
@@ -108,17 +108,17 @@ TOPICS = {"sns:ListSubscriptionsByTopic", "sns:GetSubscriptionAttributes"}
             {"aoss:APIAccessAll"},
         ),
         (
-            fork(sink="{s3: {bucket: b}}", stages="[encrypt: {kms_key: '1234'}]"),
+            fork(sink="{s3: {bucket: our-bucket}}", stages="[encrypt: {kms_key: '1234'}]"),
             KEY,
             {"kms:GenerateDataKey"},
         ),
         (
-            fork(sink="{s3: {bucket: b}}", more="control: ssm:/shop/control"),
+            fork(sink="{s3: {bucket: our-bucket}}", more="control: ssm:/shop/control"),
             f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/shop/control",
             {"ssm:GetParameter"},
         ),
         (
-            fork(sink="{s3: {bucket: b}}", more="control: ssm:/shop/control\nadmin: {token: secret}"),
+            fork(sink="{s3: {bucket: our-bucket}}", more="control: ssm:/shop/control\nadmin: {token: secret}"),
             f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/shop/control",
             {"ssm:GetParameter", "ssm:PutParameter"},
         ),
@@ -131,7 +131,7 @@ def test_a_plugin_gets_what_its_settings_need_and_no_more(
 
 
 def test_an_alias_allows_the_key_behind_it_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    config = fork(sink="{s3: {bucket: b, sse: AES256}}", stages="[encrypt: {kms_key: alias/orders}]")
+    config = fork(sink="{s3: {bucket: our-bucket, sse: AES256}}", stages="[encrypt: {kms_key: alias/orders}]")
     behind = '{"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/orders"}}'
     keys = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/*"
     wanted = {("kms:GenerateDataKey", keys, behind), ("kms:DescribeKey", keys, behind)}
@@ -145,7 +145,7 @@ def test_a_key_of_encrypted_queues_is_for_what_queues_hand_out_alone(capsys: pyt
 
 
 def test_a_bucket_whose_settings_name_a_key_needs_no_option(capsys: pytest.CaptureFixture[str]) -> None:
-    granted = told(capsys, fork(sink=f"{{s3: {{bucket: b, sse: {{kms_key: '{KEY}'}}}}}}"))
+    granted = told(capsys, fork(sink=f"{{s3: {{bucket: our-bucket, sse: {{kms_key: '{KEY}'}}}}}}"))
     via_s3 = '{"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}'
     both = {("kms:GenerateDataKey", KEY, via_s3), ("kms:Decrypt", KEY, via_s3)}
     assert {grant for grant in granted if grant[1] == KEY} == both
@@ -154,7 +154,7 @@ def test_a_bucket_whose_settings_name_a_key_needs_no_option(capsys: pytest.Captu
 def test_what_a_start_reads_has_to_be_readable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secrets = {"ssm:/orders/bucket": "b", "secretsmanager:orders#token": "t"}
+    secrets = {"ssm:/orders/bucket": "our-bucket", "secretsmanager:orders#token": "t"}
     monkeypatch.setattr(
         "forkstream.config.lookup.fetch_secrets", lambda wanted, _: {one: secrets[one] for one in wanted}
     )
@@ -167,12 +167,14 @@ def test_what_a_start_reads_has_to_be_readable(
     assert ("secretsmanager:GetSecretValue", secret, "{}") in granted
     via = '{"StringEquals": {"kms:ViaService": "secretsmanager.eu-west-1.amazonaws.com"}}'
     assert ("kms:Decrypt", KEY, via) in granted
-    assert actions(granted, "arn:aws:s3:::b/*") == {"s3:PutObject", "s3:AbortMultipartUpload"}
+    assert actions(granted, "arn:aws:s3:::our-bucket/*") == {"s3:PutObject", "s3:AbortMultipartUpload"}
 
 
 def test_what_acts_as_another_role_is_that_roles_affair(capsys: pytest.CaptureFixture[str]) -> None:
     role = "arn:aws:iam::210987654321:role/writer"
-    config = fork("{sqs: {queue: orders, envelope: raw}}", f"{{s3: {{bucket: b, aws: {{role_arn: '{role}'}}}}}}")
+    config = fork(
+        "{sqs: {queue: orders, envelope: raw}}", f"{{s3: {{bucket: our-bucket, aws: {{role_arn: '{role}'}}}}}}"
+    )
     own, roles = told(capsys, config), told(capsys, config, "--role", role)
     assert ("sts:AssumeRole", role, "{}") in own
     assert not [grant for grant in own if grant[0].startswith("s3:")]
@@ -181,10 +183,10 @@ def test_what_acts_as_another_role_is_that_roles_affair(capsys: pytest.CaptureFi
 
 def test_only_the_named_forks_count(capsys: pytest.CaptureFixture[str]) -> None:
     config = (
-        "forks:\n  a: {source: memory, sink: {s3: {bucket: a}}}\n  b: {source: memory, sink: {s3: {bucket: b}}}\n"
+        "forks:\n  a: {source: memory, sink: {s3: {bucket: their-bucket}}}\n  b: {source: memory, sink: {s3: {bucket: our-bucket}}}\n"
         "aws: {region: eu-west-1}"
     )
-    assert {resource for _, resource, _ in told(capsys, config, "--fork", "b")} == {"arn:aws:s3:::b/*"}
+    assert {resource for _, resource, _ in told(capsys, config, "--fork", "b")} == {"arn:aws:s3:::our-bucket/*"}
 
 
 @pytest.mark.parametrize(
@@ -237,13 +239,15 @@ def test_resources_with_the_same_actions_share_a_statement() -> None:
 )
 def test_the_partition_is_the_regions(region: str, partition: str) -> None:
     needed = [
-        Permission(actions=("s3:PutObject",), resource="arn:{partition}:s3:::b/*", aws=AwsSettings(region=region))
+        Permission(
+            actions=("s3:PutObject",), resource="arn:{partition}:s3:::our-bucket/*", aws=AwsSettings(region=region)
+        )
     ]
-    assert grants(needed, HERE) == [("s3:PutObject", f"arn:{partition}:s3:::b/*", "{}")]
+    assert grants(needed, HERE) == [("s3:PutObject", f"arn:{partition}:s3:::our-bucket/*", "{}")]
 
 
 def test_a_resource_without_an_account_asks_for_none() -> None:
-    needed = [Permission(actions=("s3:PutObject",), resource="arn:{partition}:s3:::b/*")]
-    assert grants(needed, Place()) == [("s3:PutObject", "arn:aws:s3:::b/*", "{}")]
+    needed = [Permission(actions=("s3:PutObject",), resource="arn:{partition}:s3:::our-bucket/*")]
+    assert grants(needed, Place()) == [("s3:PutObject", "arn:aws:s3:::our-bucket/*", "{}")]
     with pytest.raises(CommandError, match="--account"):
         grants([Permission(actions=("sns:Publish",), resource="arn:{partition}:sns:eu-west-1:{account}:t")], Place())

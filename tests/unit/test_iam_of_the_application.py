@@ -29,6 +29,7 @@ ARNS = {
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/",
     "AWS::S3::Bucket": "arn:aws:s3:::",
     "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/",
+    "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/",
 }
 
 

@@ -169,3 +169,7 @@ def test_an_address_that_is_none_is_told(capsys: pytest.CaptureFixture[str], arg
 def test_one_place_is_asked_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("top", "--url", "http://127.0.0.1:1", "--ecs", "a/b") == 2
     assert "leave out --url" in capsys.readouterr().err
+
+
+def test_a_pause_behind_a_trouble_is_shown_too() -> None:
+    assert cells([sight("a", 1.0, fork(state="halted", paused=True, code="denied"))])["state"] == "halted, paused"
