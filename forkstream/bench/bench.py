@@ -64,6 +64,7 @@ class Bench:
                 rate=order.rate,
                 tls=order.tls,
                 latency=order.climate.latency,
+                sink_latency=order.climate.sink_latency,
                 errors=order.climate.errors,
                 throttle=order.climate.throttle,
                 bodies=told,

@@ -23,7 +23,7 @@ from forkstream.bench.process_tree import Use, use_of
 from forkstream.cli.admin_client import AdminClient
 from forkstream.errors import CommandError
 
-_STOP_SECONDS = 25.0
+_STOP_SECONDS = 50.0
 
 Metrics = Counter[tuple[str, str]]
 """Values by metric and by its one label beside the fork, summed over the forks."""

@@ -73,6 +73,7 @@ class Repeat(msgspec.Struct, frozen=True, kw_only=True):
     requests: dict[str, float]
     """What the stub counted, each a settled message."""
     delete_fill: float
+    empty_receives: int
     repeated: int
     refused: int
     left_behind: int
@@ -155,6 +156,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None
     tls: bool
     latency: float
+    sink_latency: float = 0.0
     errors: float
     throttle: float
     bodies: str

@@ -135,7 +135,7 @@ def _own_settings(directory: Path) -> dict[str, str]:
     return {
         "FORKSTREAM_ADMIN__SOCKET": str(directory / "admin.sock"),
         "FORKSTREAM_CONTROL": f"file:{directory / 'control.json'}",
-        "FORKSTREAM_STOP_TIMEOUT": "15",
+        "FORKSTREAM_STOP_TIMEOUT": "45",  # so that long polls are as long as they can be
     }
 
 

@@ -122,6 +122,7 @@ def _repeat(moments: list[_Moment], left_behind: int) -> Repeat:
         latency=Percentiles.of(added([moment.look.tally.latencies for moment in moments[1:]])),
         requests={name: counted[name] / settled for name in _PER_MESSAGE} if settled else {},
         delete_fill=settled / (10 * counted["deletes"]) if counted["deletes"] else 0.0,
+        empty_receives=counted["empty_receives"],
         repeated=counted["repeated"],
         refused=counted["refused"],
         left_behind=left_behind,

@@ -162,7 +162,7 @@ def _conditions(report: Report) -> Iterator[str]:
         "load": "as fast as it goes" if conditions.rate is None else f"open loop of {conditions.rate:g}/s",
         "workers": str(conditions.workers),
         "each repeat": f"{conditions.seconds:g} s, {conditions.repeats} fresh processes",
-        "weather": f"latency {conditions.latency * 1000:g} ms, errors {conditions.errors:.1%}, throttled {conditions.throttle:.1%}",
+        "weather": f"latency {conditions.latency * 1000:g} ms, of a sink {conditions.sink_latency * 1000:g} ms more, errors {conditions.errors:.1%}, throttled {conditions.throttle:.1%}",
         "TLS": "yes" if conditions.tls else "no",
     }
     body = "".join(f"<tr><td>{name}</td><td>{escape(text)}</td></tr>" for name, text in rows.items())

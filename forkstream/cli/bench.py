@@ -49,6 +49,7 @@ def bench(
     latency: Annotated[
         str, typer.Option(help="Median time that every answer takes; 1 % take three times as long.")
     ] = "0s",
+    sink_latency: Annotated[str, typer.Option(help="More of it for all but SQS: a slow destination.")] = "0s",
     errors: Annotated[float, typer.Option(min=0, max=0.9, help="Share of requests, and of entries, that fail.")] = 0.0,
     throttle: Annotated[float, typer.Option(min=0, max=0.9, help="Share of requests that are throttled.")] = 0.0,
     deal: Annotated[
@@ -112,7 +113,12 @@ def bench(
         external=external,
         workers=workers,
         rate=None if rate is None else _read(Rate, "--rate", rate),
-        climate=Climate(latency=_read(Duration, "--latency", latency), errors=errors, throttle=throttle),
+        climate=Climate(
+            latency=_read(Duration, "--latency", latency),
+            sink_latency=_read(Duration, "--sink-latency", sink_latency),
+            errors=errors,
+            throttle=throttle,
+        ),
         tls=tls and not every,
         tls_beside=tls and every,
         deal=deal,

@@ -1,6 +1,8 @@
 """The figures to reach, measured: prints each scenario beside its target, and keeps what was measured in a history.
 
     python tests/bench/figures.py                     # measure every scenario, 3 repeats of 10 s, and add it to the history
+    python tests/bench/figures.py --part workers      # two workers, an idle service (idle), freshness (fresh), or memory
+    python tests/bench/figures.py --part flat         # beside a slow sink for ten minutes (flat)
     python tests/bench/figures.py --history           # what was measured here before
     python tests/bench/figures.py -- --tls            # with further options of `forkstream bench`
 
@@ -14,6 +16,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,12 @@ def main() -> None:
     parser.add_argument("--history", action="store_true", help="print the history and measure nothing")
     parser.add_argument("--note", default="", help="what this measurement is about")
     parser.add_argument("options", nargs="*", help="options of `forkstream bench`")
+    parser.add_argument("--part", choices=PARTS, help="measure this instead of the table")
     asked = parser.parse_args()
+    if asked.part:
+        for line in PARTS[asked.part](asked.options):
+            print(line)
+        return
     if not asked.history:
         report = measured(asked.options)
         entry = entry_of(report, asked.note)
@@ -44,6 +52,51 @@ def measured(options: list[str]) -> dict[str, Any]:
         raise SystemExit(done.returncode)
     report: dict[str, Any] = json.loads(done.stdout)
     return report
+
+
+def one(options: list[str]) -> dict[str, Any]:
+    """Measure one scenario once; gives its repeat."""
+    command = [sys.executable, "-m", "forkstream", "bench", "--no-profile", "--json", "--repeats", "1", *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    found: dict[str, Any] = json.loads(done.stdout)["measurements"][0]["repeats"][0]
+    return found
+
+
+def workers(options: list[str]) -> Iterator[str]:
+    """CPU a message with two workers, beside one; taken in turns, since the machine's own load changes."""
+    runs = [(one(["all", *options]), one(["all", "--workers", "2", *options])) for _ in range(3)]
+    ratios = sorted(two["cpu_us"] / alone["cpu_us"] for alone, two in runs)
+    yield f"CPU a message, two workers beside one: {ratios[1]:.2f} (of {ratios[0]:.2f} to {ratios[2]:.2f}), target ≤ 1.10"
+
+
+def fresh(options: list[str]) -> Iterator[str]:
+    """The age of documents at half of what the machine can index."""
+    age = ["--set", "forks.search.batch.max_age=250ms"]
+    most = one(["search", *options])["settled_per_s"]
+    latency = one(["search", *age, "--rate", f"{most / 2:.0f}/s", "--duration", "20s", *options])["latency"]
+    yield f"search with max_age 250ms at {most / 2:,.0f}/s, half of saturation: p99 {latency['p99']:.2f} s, target < 1 s"
+
+
+def idle(options: list[str]) -> Iterator[str]:
+    """Four forks with nothing to do: a message now and then, so that something can be seen to be settled."""
+    found = one(["all", "--rate", "3/m", "--warm-up", "10s", "--duration", "60s", *options])
+    asked = found["requests"].get("requests", 0.0) * found["settled"] / found["seconds"]
+    receives = found["empty_receives"] / found["seconds"]
+    yield f"idle with four forks: {found['cpu_share']:.2%} of a core, target ≤ 1 %"
+    yield f"  {receives * 20:.1f} empty polls each 20 s, target ≤ 4; {asked * 60:.0f} requests a minute in all, 12 messages' own included"
+
+
+def flat(options: list[str]) -> Iterator[str]:
+    """Memory beside a sink that takes a tenth of what comes."""
+    slow = ["--sink-latency", "4s", "--warm-up", "60s", "--duration", "10m"]
+    found = one(["backup", *slow, *options])
+    growth, rss = found["rss_growth"] * 60 / 2**20, found["largest_rss"] / 2**20
+    yield f"backup into a slow sink: {rss:.0f} MiB at most, target ≤ 150; growing {growth:+.2f} MiB a minute, target 0"
+
+
+PARTS = {"workers": workers, "fresh": fresh, "idle": idle, "flat": flat}
 
 
 def entry_of(report: dict[str, Any], note: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from forkstream.errors import CommandError
 CALM = Repeat(
     seconds=5.0, settled=50_000, settled_per_s=10_000.0, cpu_us=20.0, cpu_share=0.95, stub_share=0.4, waited_share=0.0,
     bytes_out=1, rss=100, largest_rss=100, rss_growth=0.0, receive_fill=1.0, latency=Percentiles(0.1, 0.2, 0.3, 0.4),
-    requests={}, delete_fill=1.0, repeated=0, refused=0, left_behind=0, backlog=0,
+    requests={}, delete_fill=1.0, empty_receives=0, repeated=0, refused=0, left_behind=0, backlog=0,
 )  # fmt: skip
 QUIET = Conditions(
     seconds=5.0, repeats=1, workers=1, rate=None, tls=False, latency=0.0, errors=0.0, throttle=0.0, bodies="", cores=""

@@ -85,7 +85,7 @@ class Server:
         tally.requests += 1
         tally.bytes_in += len(request.head) + len(request.body)
         if not self._weather.calm:
-            delay = self._weather.delay()
+            delay = self._weather.delay(sink=b"\r\nx-amz-target: amazonsqs." not in request.head)
             if delay:
                 reply = self._later(reply, delay)
             fault = self._weather.fault()

@@ -24,6 +24,8 @@ class Climate(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     latency: float = 0.0
+    sink_latency: float = 0.0
+    """More of it for everything but SQS: a slow destination."""
     errors: float = 0.0
     throttle: float = 0.0
     seed: int = 1
@@ -35,12 +37,12 @@ class Weather:
     def __init__(self, climate: Climate) -> None:
         self._climate = climate
         self._dice = random.Random(climate.seed)  # noqa: S311  # not for secrets: a run is to be repeated
-        self.calm = not (climate.latency or climate.errors or climate.throttle)
+        self.calm = not (climate.latency or climate.sink_latency or climate.errors or climate.throttle)
         """True if nothing ever happens: nobody need ask."""
 
-    def delay(self) -> float:
-        """Seconds that the next answer takes."""
-        latency = self._climate.latency
+    def delay(self, *, sink: bool) -> float:
+        """Seconds that the next answer takes; ``sink`` if it is not SQS's."""
+        latency = self._climate.latency + (self._climate.sink_latency if sink else 0.0)
         return latency * self._dice.lognormvariate(0.0, 0.5) if latency else 0.0
 
     def fault(self) -> Fault | None:
