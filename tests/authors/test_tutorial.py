@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,12 @@ def is_shown(line: str, said: str) -> bool:
 @pytest.mark.timeout(600)
 def test_the_tutorial_can_be_followed_line_by_line(tmp_path: Path, wheels: Path, environment: dict[str, str]) -> None:
     (wheel,) = wheels.glob("forkstream-*.whl")
+    python = tmp_path / "bin" / "python3"  # the one that runs the tests, whatever the machine's own is
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
     environment |= {
+        "PATH": f"{python.parent}:{environment['PATH']}",
         "FORKSTREAM": str(wheel),
         "PIP_NO_INDEX": "1",
         "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say that there is none
