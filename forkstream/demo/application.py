@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]  # ships no types
 import msgspec
 from botocore.exceptions import ClientError, WaiterError
 
@@ -49,7 +48,7 @@ def deploy(aws: EmbeddedAws, *, stack: str = "shop", directory: Path = DEPLOY, *
     if not file.is_file():
         raise CommandError(f"{file} is not there: the application is deployed from a checkout of forkstream")
     template = _package(aws, file, bucket=f"{stack}-artifacts")
-    cloudformation = _client(aws, "cloudformation")
+    cloudformation = aws.client("cloudformation")
     cloudformation.create_stack(
         StackName=stack,
         TemplateBody=template,
@@ -72,7 +71,7 @@ def deploy(aws: EmbeddedAws, *, stack: str = "shop", directory: Path = DEPLOY, *
 
 def _package(aws: EmbeddedAws, template: Path, *, bucket: str) -> str:
     """Do what ``aws cloudformation package`` does: upload local code, and point the template at the upload."""
-    s3 = _client(aws, "s3")
+    s3 = aws.client("s3")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": aws.region})
 
     def uploaded(code: re.Match[str]) -> str:
@@ -89,7 +88,7 @@ def _package(aws: EmbeddedAws, template: Path, *, bucket: str) -> str:
 
 def _set_redrive_policies(aws: EmbeddedAws, outputs: dict[str, str]) -> None:
     """Set what the template says of redrive and the embedded AWS's CloudFormation leaves out."""
-    sqs = _client(aws, "sqs")
+    sqs = aws.client("sqs")
     for fork in _FORKS:
         redrive = sqs.get_queue_attributes(QueueUrl=outputs[f"{fork}RedriveQueue"], AttributeNames=["QueueArn"])
         policy = {"deadLetterTargetArn": redrive["Attributes"]["QueueArn"], "maxReceiveCount": 10}
@@ -118,13 +117,3 @@ def _reasons(cloudformation: Any, stack: str) -> str:
         return ""
     failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
     return "; ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}" for event in failed)
-
-
-def _client(aws: EmbeddedAws, service: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=aws.endpoint_url,
-        region_name=aws.region,
-        aws_access_key_id=aws.access_key,
-        aws_secret_access_key=aws.secret_key,
-    )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import anyio
-import boto3  # type: ignore[import-untyped]  # ships no types
 import msgspec
 
 from forkstream.aws.kms_keys import KmsKeys
@@ -26,9 +24,9 @@ class Destinations:
         self._aws = aws
         self._application = application
         self.search = search
-        self._dynamodb = self._client("dynamodb")
-        self._s3 = self._client("s3")
-        self._sqs = self._client("sqs")
+        self._dynamodb = aws.client("dynamodb")
+        self._s3 = aws.client("s3")
+        self._sqs = aws.client("sqs")
         self._objects: dict[str, bytes] = {}
 
     def rows(self) -> dict[int, Row]:
@@ -78,12 +76,3 @@ class Destinations:
         attributes = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         ready, hidden = (int(attributes[name]) for name in names)
         return ready, hidden
-
-    def _client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self._aws.endpoint_url,
-            region_name=self._aws.region,
-            aws_access_key_id=self._aws.access_key,
-            aws_secret_access_key=self._aws.secret_key,
-        )

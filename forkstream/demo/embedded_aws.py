@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -40,6 +41,18 @@ class EmbeddedAws(msgspec.Struct, frozen=True):
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    def client(self, service: str) -> Any:
+        """Make boto3's client of one service, which reaches it whatever the environment says."""
+        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  # ships no types; the extra `local` brings it
+
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+        )
 
 
 def free_port() -> int:

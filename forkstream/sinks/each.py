@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import anyio
 
+from forkstream.aws.concurrently import concurrently
+
 T = TypeVar("T")
 
 
@@ -16,20 +18,18 @@ async def each(work: Callable[[T], Awaitable[None]], things: Sequence[T], *, at_
     The first error cancels what is under way and is raised as itself, not in a group: the runtime tells
     the three kinds of failure by their type.
     """
-    waiting = iter(things)
     errors: list[Exception] = []
 
-    async def work_off() -> None:
-        for thing in waiting:
-            try:
-                await work(thing)
-            except Exception as error:  # noqa: BLE001  # raised again below, out of the group
-                errors.append(error)
-                group.cancel_scope.cancel()
-                return
+    async def attempt(thing: T) -> None:
+        if errors:
+            return
+        try:
+            await work(thing)
+        except Exception as error:  # noqa: BLE001  # raised again below, out of the group
+            errors.append(error)
+            scope.cancel()
 
-    async with anyio.create_task_group() as group:
-        for _ in range(min(at_once, len(things))):
-            group.start_soon(work_off)
+    with anyio.CancelScope() as scope:
+        await concurrently(attempt, things, at_once=at_once)
     if errors:
         raise errors[0]
