@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from forkstream.config.plan import Plan
 from forkstream.flow.batch_sizes import Tuning
 from forkstream.flow.batcher import Limits
 from forkstream.flow.chain import Step
 from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.fork import MAX_DEAD_RATIO, Flow
+from forkstream.flow.lender import Lender
 from forkstream.flow.outlet import DeadLetterOutlet, Outlet
 from forkstream.formats import Format
 
+SHARE = 64 * 2**20
+"""Bytes that each fork may hold where neither the config nor the container says how much there is."""
 
-def flow_of(plan: Plan, *, poll_wait: float = 20.0) -> Flow:
+
+def lender_of(plans: Sequence[Plan], memory: int | None, *, workers: int = 1) -> Lender:
+    """Divide what all workers may hold among them, then among the forks that have no budget of their own."""
+    sharing = [plan for plan in plans if plan.settings.budget.max_bytes is None]
+    total = SHARE * len(sharing) if memory is None else memory // workers
+    return Lender(total, len(sharing))
+
+
+def flow_of(plan: Plan, *, poll_wait: float = 20.0, lender: Lender | None = None) -> Flow:
     """Build a fork's flow; a batch limit that the config leaves out is the one that suits the sink."""
     settings = plan.settings
     return Flow(
@@ -30,7 +43,8 @@ def flow_of(plan: Plan, *, poll_wait: float = 20.0) -> Flow:
         ),
         concurrency=settings.concurrency,
         max_held_events=settings.budget.max_events,
-        max_held_bytes=settings.budget.max_bytes,
+        max_held_bytes=settings.budget.max_bytes or (lender.share if lender else SHARE),
+        lender=None if settings.budget.max_bytes else lender,
         max_dead_ratio=plan.dead_letter.max_ratio if plan.dead_letter else MAX_DEAD_RATIO,
         paused=settings.paused,
         poll_wait=poll_wait,

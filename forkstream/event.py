@@ -103,6 +103,11 @@ class Event:
             self._data = decode_json(self.body)
         return self._data
 
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the decoded body is held beside its bytes, or instead of them."""
+        return self._data is not msgspec.UNSET
+
     def with_(
         self,
         *,

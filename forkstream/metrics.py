@@ -133,7 +133,7 @@ class Metrics:
 
     # What is held. Beyond a use of 1 nothing is received until something is settled.
     in_flight_events = _gauge("events", "Events between receive and settlement", "fork")
-    in_flight_bytes = _gauge("bytes", "Bodies of events between receive and settlement", "fork")
+    in_flight_bytes = _gauge("bytes", "What events between receive and settlement take", "fork")
     budget_used = _gauge("ratio", "What is held of the budget, of events or of bytes, whichever is more", "fork")
     visibility_extensions = _counter("events", "Events whose visibility was extended", "fork")
 

@@ -14,7 +14,8 @@ import msgspec
 import structlog
 
 from forkstream.admin import Admin
-from forkstream.assembly import flow_of
+from forkstream.assembly import flow_of, lender_of
+from forkstream.cgroup import Cgroup
 from forkstream.config.loading import Config
 from forkstream.config.model import AdminSettings
 from forkstream.control import control_of
@@ -33,10 +34,17 @@ async def serve(
     switches: Switches,
     admin: AdminSettings | None,
     paused: Mapping[str, bool] | None = None,
+    workers: int = 1,
 ) -> None:
-    """Run the forks until a signal ends them; ``paused`` wins over what the config says of a fork's start."""
+    """Run the forks until a signal ends them; ``paused`` wins over what the config says of a fork's start.
+
+    This is one of ``workers`` processes that share the memory.
+    """
     timeout = stop_timeout()
-    flows = [flow_of(plan, poll_wait=poll_wait(timeout)) for plan in config.plans]
+    limit = Cgroup().memory()
+    memory = config.file.memory or (limit // 2 if limit else None)
+    lender = lender_of(config.plans, memory, workers=workers)
+    flows = [flow_of(plan, poll_wait=poll_wait(timeout), lender=lender) for plan in config.plans]
     wanted = paused or {}
     service = Service(
         [msgspec.structs.replace(flow, paused=wanted.get(flow.name, flow.paused)) for flow in flows],

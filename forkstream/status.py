@@ -10,7 +10,7 @@ class ForkStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     A fork that is ``paused`` may be in trouble too, which ``state`` then names first. ``code`` and ``detail`` tell why it
     isn't open: a stable code, and the permission or resource to mend. Totals
-    count since the start of this process; ``in_flight_bytes`` counts bodies; ``lag`` is the number of events that
+    count since the start of this process; ``in_flight_bytes`` is what these take; ``lag`` is the number of events that
     wait at the source, None while unknown; ``stalled`` says that it neither progresses nor has a reason to wait.
 
     ``event_age`` is the mean age in seconds, from sending to durable, of the events of the last batch.

@@ -51,7 +51,7 @@ def advice_on_limits(plan: Plan, site: Site) -> Iterator[Advice]:
 
 def advice_on_memory(plans: Sequence[Plan], site: Site) -> Iterator[tuple[Plan, Advice]]:
     """Warn of each fork whose budget is more than its share, where all budgets together are more than the memory."""
-    budgets = [plan.settings.budget.max_bytes for plan in plans]
+    budgets = [plan.settings.budget.max_bytes or 0 for plan in plans]  # what is left out divides what there is
     if site.memory is None or sum(budgets) * site.workers + IDLE_BYTES * site.workers <= site.memory:
         return
     share = Size(max((site.memory // site.workers - IDLE_BYTES) // len(plans), 0) // 2**20 * 2**20)
@@ -82,7 +82,7 @@ def _on_batch(plan: Plan, reach: int) -> Iterator[Advice]:
             do=f"the largest that can be reached is {reach}",
             setting="batch.max_events",
         )
-    if batch.max_bytes is not None and batch.max_bytes > budget.max_bytes:
+    if batch.max_bytes is not None and budget.max_bytes is not None and batch.max_bytes > budget.max_bytes:
         yield Advice(
             code="batch_unreachable",
             found=f"a batch of {batch.max_bytes}",

@@ -66,7 +66,9 @@ class BudgetSettings(Settings):
     max_events: Annotated[
         int, Meta(description="events in flight; SQS allows 120,000 a queue over all consumers", ge=1)
     ] = 20_000
-    max_bytes: Annotated[Size, Meta(description="bytes of bodies in flight", ge=1)] = Size(64 * 2**20)
+    max_bytes: Annotated[
+        Size | None, Meta(description="bytes in flight; left out: the fork's share of `memory`", ge=1)
+    ] = None
 
 
 class RetrySettings(Settings):
@@ -150,6 +152,14 @@ class ConfigFile(Settings):
         Meta(description="the forks by name", min_length=1),
     ]
     aws: AwsSettings = AwsSettings()
+    memory: Annotated[
+        Size | None,
+        Meta(
+            description="what the events in flight may take, over all workers and forks: half of a fork's share is its"
+            " own, the rest is lent; left out: half of the container's memory",
+            ge=1,
+        ),
+    ] = None
     control: Annotated[
         str | None,
         Meta(

@@ -7,15 +7,21 @@ from typing import Self
 
 import anyio
 
+from forkstream.flow.lender import Lender
+
 
 class Budget:
-    """Counts events and bytes of bodies. Pollers receive only what it admits; settlement gives back.
+    """Counts events and the bytes that they hold. Pollers receive only what it admits; settlement gives back.
+
+    With a ``lender``, what may be held in bytes changes with what its other forks hold; ``max_bytes`` is this one's share.
 
     Before a receive its size is unknown, so each event is reserved at the mean size of those seen lately. An empty
     budget always admits one event, whatever its size: a limit smaller than an event slows a fork down, never locks it.
     """
 
-    def __init__(self, max_events: int, max_bytes: int, on_refused: Callable[[], None]) -> None:
+    def __init__(
+        self, max_events: int, max_bytes: int, on_refused: Callable[[], None], lender: Lender | None = None
+    ) -> None:
         self.max_events = max_events
         self.max_bytes = max_bytes
         self.events = 0
@@ -26,15 +32,28 @@ class Budget:
         self._on_refused = on_refused
         self._freed = anyio.Event()
         self._closed = False
+        self._lender = lender
+        if lender:
+            lender.join(self)
         self.refusing = 0
         """How many receives wait for room now."""
+
+    @property
+    def held(self) -> int:
+        """Bytes that are held, or reserved for receives under way."""
+        return self.bytes + self._reserved_bytes
+
+    def wake(self) -> None:
+        """Let those who wait for room look again."""
+        self._freed.set()
 
     def admits(self, wanted: int) -> int:
         """Tell how many events fit now, at most ``wanted``."""
         events = self.events + self._reserved_events
+        limit = self._lender.limit_of(self) if self._lender else self.max_bytes
         if events == 0:
-            return max(1, min(wanted, self.max_events, int(self.max_bytes / self._mean)))
-        by_bytes = (self.max_bytes - self.bytes - self._reserved_bytes) / self._mean
+            return max(1, min(wanted, self.max_events, int(limit / self._mean)))
+        by_bytes = (limit - self.held) / self._mean
         return max(0, min(wanted, self.max_events - events, int(by_bytes)))
 
     async def reserve(self, wanted: int) -> Reservation:
@@ -62,7 +81,15 @@ class Budget:
         """Give back what settled events held."""
         self.events -= events
         self.bytes -= size
-        self._freed.set()
+        self.wake()
+        if self._lender:
+            self._lender.returned(self)
+
+    def grow(self, events: int, size: int) -> None:
+        """So many events that are held take ``size`` bytes more than they were charged when they came."""
+        self.bytes += size
+        if events:
+            self._mean += size / events * 0.1
 
     def _reserve(self, events: int, size: int) -> None:
         self._reserved_events += events

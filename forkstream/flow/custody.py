@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 
@@ -21,6 +21,13 @@ from forkstream.ports import Receipt, Refusal, Source
 from forkstream.settings import Settings
 
 Apply: TypeAlias = Callable[[Sequence[Receipt]], Awaitable[Collection[Refusal]]]
+
+
+# Measured with tracemalloc on an order of 626 bytes with SQS's handle of 400 (Python 3.11): 1,450 bytes as received, 3,200
+# more once it is decoded. A document that is one long string takes less.
+_OVERHEAD: Final = 420
+DECODED: Final = 5
+"""Times its bytes that a body takes as decoded data."""
 
 
 class Outcome(enum.Enum):
@@ -49,8 +56,14 @@ class Held:
         self.receives = event.receive_count
         self.partition = ""
         self.is_probe = is_probe
-        self.charge = len(event.body)
+        self.charge = _OVERHEAD + len(event.body) + (len(receipt) if isinstance(receipt, str) else 0)
         self.outcome: Outcome | None = None
+
+    def decoded(self) -> int:
+        """Charge what the event takes since a stage has decoded it; returns how many bytes that is more."""
+        more = DECODED * len(self.event.body) if self.event.is_decoded else 0
+        self.charge += more
+        return more
 
 
 class Receive:

@@ -30,6 +30,7 @@ from forkstream.flow.destination import Destination, RetryPolicy
 from forkstream.flow.gate import Gate, Trouble
 from forkstream.flow.intake import Intake
 from forkstream.flow.landing import SINK, ForkLanding
+from forkstream.flow.lender import Lender
 from forkstream.flow.lifetimes import Lifetimes
 from forkstream.flow.outlet import DeadLetterOutlet, Outlet
 from forkstream.flow.passing import Passing
@@ -66,6 +67,8 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     """Writes under way at once; None finds it."""
     max_held_events: int = 20_000
     max_held_bytes: int = 64 * 2**20
+    lender: Lender | None = None
+    """Whoever divides a memory among the forks; ``max_held_bytes`` is then this one's share."""
     max_dead_ratio: float = MAX_DEAD_RATIO
     paused: bool = False
     poll_wait: float = 20.0
@@ -85,7 +88,7 @@ class Fork:
         self.flow = flow
         self.meter = meter
         self.gate = Gate(paused=flow.paused, max_dead_ratio=flow.max_dead_ratio)
-        self.budget = Budget(flow.max_held_events, flow.max_held_bytes, self._relieve)
+        self.budget = Budget(flow.max_held_events, flow.max_held_bytes, self._relieve, flow.lender)
         settlement_failed = partial(self._failed, "settlement", events=1)
         hold = min(max(flow.limits.max_age + flow.retry.write_timeout, MIN_FIRST_HOLD), MAX_FIRST_HOLD)
         self.custody = Custody(flow.source, math.ceil(hold), settlement_failed)

@@ -114,6 +114,10 @@ class Intake:
 
     def gather(self, held: Sequence[Held]) -> None:
         """Put events into the batches of their partitions."""
+        self._budget.grow(len(held), sum(one.decoded() for one in held))
+        self._gather(held)
+
+    def _gather(self, held: Sequence[Held]) -> None:
         now = anyio.current_time()
         for one in held:
             if self._groups:
@@ -135,7 +139,7 @@ class Intake:
         if self._groups:
             freed = self._groups.finished(batch)
             self._landing.release(freed.behind)
-            self._landing.release(freed.onward) if self._gate.draining else self.gather(freed.onward)
+            self._landing.release(freed.onward) if self._gate.draining else self._gather(freed.onward)
 
     def _start_pollers(self, tasks: TaskGroup) -> None:
         while self._polling < self.pollers:

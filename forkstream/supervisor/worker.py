@@ -48,7 +48,15 @@ def main() -> int:
     configure_logs(config.file.log, config.secrets)
     structlog.contextvars.bind_contextvars(worker=briefing.worker)
     admin = AdminSettings(socket=briefing.socket)
-    serving = partial(serve, config, run=briefing.run, switches=switches, admin=admin, paused=briefing.paused)
+    serving = partial(
+        serve,
+        config,
+        run=briefing.run,
+        switches=switches,
+        admin=admin,
+        paused=briefing.paused,
+        workers=briefing.workers,
+    )
     anyio.run(serving, backend_options={"use_uvloop": os.name == "posix"})
     leave()
     return 0

@@ -124,7 +124,7 @@ def test_objects_that_athena_cannot_read_where_athena_is_wanted(
 
 
 def test_a_batch_larger_than_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = ["batch:", "  max_events: 6000", "  max_bytes: 65MiB", "budget: {max_events: 5000}"]
+    lines = ["batch:", "  max_events: 6000", "  max_bytes: 65MiB", "budget: {max_events: 5000, max_bytes: 64MiB}"]
     assert warned(capsys, one("source: memory", "sink: blackhole", *lines)) == [
         "6:19 batch_unreachable at batch.max_events: a batch of 6000 events; the largest that can be reached is 5000",
         "7:18 batch_unreachable at batch.max_bytes: a batch of 65MiB; the largest that can be reached is 64MiB",
@@ -169,7 +169,7 @@ def test_a_window_in_which_more_events_come_than_may_be_held(capsys: pytest.Capt
 def test_budgets_that_are_more_than_the_memory(capsys: pytest.CaptureFixture[str]) -> None:
     text = (
         one("source: memory", "sink: blackhole", "budget: {max_bytes: 200MiB}")
-        + "\n  two: {source: memory, sink: blackhole}"
+        + "\n  two: {source: memory, sink: blackhole, budget: {max_bytes: 64MiB}}"
     )
     assert warned(capsys, text, "--memory", "384MiB") == []  # 120 MiB of an idle worker, and 264 MiB
     assert warned(capsys, text, "--memory", "380MiB") == [

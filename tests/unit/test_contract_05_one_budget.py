@@ -113,7 +113,7 @@ def test_a_settled_event_leaves_the_memory_though_others_of_its_receive_stay() -
             await until(lambda: len(source.settled) == 90, 60)
             assert fork.budget.events == len(fork.custody.undecided()) == 10
             kept = [held for receive in fork.custody._receives for held in receive.held]
-            assert sum(len(one.event.body) for one in kept) == fork.budget.bytes
+            assert sum(one.charge for one in kept) == fork.budget.bytes
 
     run_on_fake_clock(main)
 

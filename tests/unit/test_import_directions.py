@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service": GROUND | {"control", "flow", "loop_stall", "metrics", "status", "telemetry"},
     "iam": GROUND,
     "cgroup": set(),
-    "serve": GROUND | {"admin", "assembly", "config", "control", "service"},
+    "serve": GROUND | {"admin", "assembly", "cgroup", "config", "control", "service"},
     "supervisor": GROUND | {"admin", "config", "control", "logs", "metrics", "registry", "serve", "status"},
     "costs": GROUND | {"assembly", "config"},
     "dlq": GROUND | OBJECTS | {"aws", "config", "flow", "reading", "sinks", "sources", "stages"},
