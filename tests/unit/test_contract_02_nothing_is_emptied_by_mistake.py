@@ -123,6 +123,19 @@ def test_two_poison_events_alone_are_held_and_nobody_is_blamed() -> None:
     run_on_fake_clock(main)
 
 
+def test_a_small_batch_that_fails_event_for_event_blames_nobody() -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        raise PermanentError("bad")
+
+    async def main() -> None:
+        letters, source = ScriptedSink(), memory_source(events(5))
+        async with running(fork_of(source, ScriptedSink(script), dead_letters=letters), drain_within=1):
+            await anyio.sleep(1800)
+        assert letters.written == []
+
+    run_on_fake_clock(main)
+
+
 def test_two_poison_events_that_are_held_stand_in_nobodys_way() -> None:
     async def main() -> None:
         sink, letters, source = ScriptedSink(poison_0_and_1), ScriptedSink(), memory_source(events(2))

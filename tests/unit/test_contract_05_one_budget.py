@@ -137,3 +137,30 @@ def test_a_source_that_never_waits_is_not_asked_without_end() -> None:
             await until(lambda: not source.waiting)
 
     run_on_fake_clock(main)
+
+
+def test_a_slot_that_comes_free_closes_no_batch_while_no_receive_is_refused() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(15)), ScriptedSink()
+        async with running(fork_of(source, sink, max_age=100)):
+            await until(lambda: len(sink.written) == 10)
+            await anyio.sleep(50)
+            assert len(sink.written) == 10
+
+    run_on_fake_clock(main)
+
+
+def test_pressure_closes_nothing_while_the_sink_has_no_free_slot() -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        await anyio.sleep(30)
+        return ()
+
+    async def main() -> None:
+        source = memory_source(events(40))
+        fork = fork_of(source, ScriptedSink(script), max_age=100, concurrency=1, max_held_events=15)
+        async with running(fork):
+            await anyio.sleep(20)
+            assert fork.budget.refusing
+            assert fork.intake.open_batches == 1
+
+    run_on_fake_clock(main)

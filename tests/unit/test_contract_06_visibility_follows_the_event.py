@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 import anyio
+import pytest
 
 from forkstream import Event, Failure, Receipt, Refusal, TransientError
 from forkstream.flow.destination import RetryPolicy
@@ -73,7 +74,8 @@ def test_half_of_the_visibility_is_left_when_it_is_extended() -> None:
     run_on_fake_clock(main)
 
 
-def test_a_failed_extension_is_tried_again_while_there_is_time() -> None:
+@pytest.mark.parametrize("how", ["raises", "refuses"])
+def test_a_failed_extension_is_tried_again_while_there_is_time(how: str) -> None:
     async def main() -> None:
         source, sink = memory_source(events(10)), ScriptedSink()
         hold, calls = source.hold, Counter[str]()
@@ -81,6 +83,8 @@ def test_a_failed_extension_is_tried_again_while_there_is_time() -> None:
         async def shaky(receipts: Sequence[object], seconds: float) -> object:
             calls["hold"] += 1
             if calls["hold"] % 20:
+                if how == "refuses":
+                    return [Refusal(receipt, lost=False, code="throttled") for receipt in receipts]
                 raise TransientError("throttled")
             return await hold(receipts, seconds)
 
@@ -103,18 +107,35 @@ def test_no_event_is_to_be_hidden_beyond_the_sources_limit() -> None:
     async def main() -> None:
         source, sink = memory_source(events(5)), ScriptedSink(script)
         source.hold_limit = 1000.0
-        hold = source.hold
+        hold, hidden_until = source.hold, list[float]()
 
         async def strict(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
-            if anyio.current_time() + seconds > 1000:
-                return [Refusal(receipt, lost=False, code="too_long") for receipt in receipts]
             assert receipts
+            hidden_until.append(anyio.current_time() + seconds)
             return await hold(receipts, seconds)
 
         source.hold = strict  # type: ignore[method-assign]
-        async with running(fork_of(source, sink, retry=RetryPolicy(max_elapsed=7200))):
+        async with running(fork_of(source, sink, retry=RetryPolicy(max_elapsed=7200, write_timeout=240))):
             await until(lambda: not source.waiting, 2000)
         assert {event.receive_count for event in sink.events} == {1}
+        assert 900 < max(hidden_until) <= 1000
+
+    run_on_fake_clock(main)
+
+
+def test_the_events_of_many_receives_are_extended_together() -> None:
+    async def main() -> None:
+        source = memory_source(events(30))
+        hold, asked = source.hold, list[int]()
+
+        async def noted(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
+            asked.append(len(receipts))
+            return await hold(receipts, seconds)
+
+        source.hold = noted  # type: ignore[method-assign]
+        async with running(fork_of(source, ScriptedSink(), max_events=1000, max_age=1000)):
+            await until(lambda: not source.waiting, 2000)
+        assert set(asked) == {30}
 
     run_on_fake_clock(main)
 

@@ -14,8 +14,9 @@ from forkstream import Event, Failure, Payload, Receipt, Refusal, TransientError
 from forkstream.flow.batcher import Limits
 from forkstream.flow.fork import Flow, Fork
 from forkstream.flow.outlet import Outlet
+from forkstream.formats import Format
 from forkstream.metrics import Metrics
-from forkstream.service import drain_budget, poll_wait
+from forkstream.service import Service, drain_budget, poll_wait
 from forkstream.telemetry import Meter
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import (
@@ -270,3 +271,27 @@ async def test_a_rendering_that_hangs_holds_up_no_drain() -> None:
     finally:
         release.set()
     assert len(source.waiting) == 3
+
+
+def test_a_second_wish_to_stop_ends_at_once_and_releases_what_is_held() -> None:
+    async def hangs(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        await anyio.sleep(3600)
+        return ()
+
+    async def main() -> None:
+        source = memory_source(events(10))
+        sink = ScriptedSink(hangs)
+        limits = Limits(max_events=10, max_bytes=2**20, max_age=0.1)
+        flow = Flow(name="test", source=source, outlet=Outlet(sink=sink, render=Format().render), limits=limits)
+        service = Service([flow], stop_timeout=300.0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.run)
+            await until(lambda: sink.calls)
+            service.stop()
+            await anyio.sleep(30)
+            stopped_at = anyio.current_time()
+            service.stop()
+        assert anyio.current_time() - stopped_at < 5
+        assert sorted(int(event.id) for event, seconds in source.released if seconds == 0) == list(range(10))
+
+    run_on_fake_clock(main)

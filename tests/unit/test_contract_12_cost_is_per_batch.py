@@ -61,6 +61,26 @@ def test_failures_are_logged_by_code_and_count() -> None:
     assert sum(line["events"] for line in logs) == 19 * 1000
 
 
+def test_failures_of_many_batches_share_their_log_lines_and_metric_updates() -> None:
+    counts: Counter[str] = Counter()
+
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        return [Failure.transient(event, "busy") for event in batch] if call <= 100 else ()
+
+    async def main() -> None:
+        source = memory_source(events(1000))
+        fork = fork_of(source, ScriptedSink(script), concurrency=100)
+        _count(fork.meter, "failed", counts)
+        async with running(fork):
+            await until(lambda: not source.waiting)
+
+    with capture_logs() as logs:
+        run_on_fake_clock(main)
+    assert sum(line["events"] for line in logs) == 1000
+    assert len(logs) < 20
+    assert counts["failed"] == 100, "once an attempt"
+
+
 def _count(target: object, name: str, counts: Counter[str]) -> None:
     call: Callable[..., object] = getattr(target, name)
 
