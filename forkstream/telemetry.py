@@ -53,6 +53,10 @@ class Meter:
         """The mean age of the events that became durable last, from their sending (seconds)."""
         self._codes = Names()
         self._reasons = Names()
+        self._receives = {
+            fill: (metrics.receives.labels(fork, fill), metrics.receive_seconds.labels(fork, fill))
+            for fill in ("empty", "part", "full")
+        }
         self._received = metrics.received.labels(fork)
         self._received_bytes = metrics.received_bytes.labels(fork)
         self._object_bytes = metrics.object_bytes.labels(fork)
@@ -66,8 +70,9 @@ class Meter:
         self._received.inc(events)
         self._received_bytes.inc(size)
         fill = "empty" if not events else "full" if events >= limit else "part"
-        self._metrics.receives.labels(self.fork, fill).inc()
-        self._metrics.receive_seconds.labels(self.fork, fill).observe(seconds)
+        count, latency = self._receives[fill]
+        count.inc()
+        latency.observe(seconds)
 
     def dropped(self, reason: str, events: int) -> None:
         """A stage dropped events."""
