@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 import structlog
@@ -18,6 +19,7 @@ from forkstream.assembly import flow_of, lender_of
 from forkstream.cgroup import Cgroup
 from forkstream.config.loading import Config
 from forkstream.config.model import AdminSettings
+from forkstream.config.problem import masked
 from forkstream.control import control_of
 from forkstream.errors import CommandError
 from forkstream.ports import Switches
@@ -52,6 +54,7 @@ async def serve(
         stop_timeout=timeout,
         control=control_of(config.file.control, config.file.aws) if config.file.control else None,
         switches=switches,
+        shown=partial(masked, secrets=config.secrets),
     )
 
     @asynccontextmanager

@@ -49,7 +49,10 @@ def poll_wait(stop_timeout: float) -> float:
 
 
 class Service:
-    """Runs forks side by side; one that fails leaves the others alone. Built inside a running event loop."""
+    """Runs forks side by side; one that fails leaves the others alone. Built inside a running event loop.
+
+    ``shown`` takes out of an error's detail what must not be shown: the config's secrets.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Service:
         stop_timeout: float = STOP_TIMEOUT,
         control: Control | None = None,
         switches: Switches | None = None,
+        shown: Callable[[str], str] = str,
     ) -> None:
         self.metrics = Metrics()
         self.forks = {flow.name: Fork(flow, Meter(self.metrics, flow.name)) for flow in flows}
@@ -66,6 +70,7 @@ class Service:
         self._stop_timeout = stop_timeout
         self._control = control
         self._switches = switches or Switches()
+        self._shown = shown
         self._failed: dict[str, str] = {}
         self._lag: dict[str, int] = {}
         self._stall = LoopStall()
@@ -263,7 +268,7 @@ class Service:
             return "draining", None, None
         trouble = fork.trouble
         if trouble:
-            return trouble.state.value, trouble.code, trouble.detail
+            return trouble.state.value, trouble.code, trouble.detail and self._shown(trouble.detail)
         return ("paused", None, None) if fork.gate.paused else ("open", None, None)
 
     def _totals(self, fork: Fork) -> dict[str, int]:
