@@ -40,7 +40,7 @@ def test_a_plan_holds_the_plugins_built_and_in_their_order() -> None:
     assert [type(each) for each in (plan.source, *plan.chain)] == [Queue, Scrub, Enrich]
     assert [type(each) for each in (*plan.object_stages, plan.sink)] == [Compress, Encrypt, Bucket]
     assert plan.object_stages[0].config.level == 5  # type: ignore[attr-defined]  # a fake stage of ours
-    assert (plan.format.suffix, plan.name, plan.settings.concurrency) == (".envelope.json", "storage-backup", 4)
+    assert (plan.format.suffix, plan.name, plan.settings.concurrency) == (".envelope.json", "storage-backup", None)
     assert plan.dead_letter is not None
     assert [type(each) for each in (*plan.dead_letter.object_stages, plan.dead_letter.sink)] == [Encrypt, Bucket]
     assert (plan.dead_letter.max_ratio, plan.dead_letter.include_unsanitised) == (0.1, True)
