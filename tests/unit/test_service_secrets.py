@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from functools import partial
 from pathlib import Path
@@ -24,4 +25,7 @@ async def test_the_state_of_a_halted_fork_shows_no_secret(tmp_path: Path) -> Non
     service = Service([flow_of(plan) for plan in config.plans], shown=partial(masked, secrets=config.secrets))
     service.forks["one"].gate.halt(UnavailableError("status_403", f"POST https://example.com/{SECRET}"))
     (status,) = [service._fork_status(fork) for fork in service.forks.values()]
+    service.forks["one"]._end_queues()
+    del service
+    gc.collect()  # what was not closed would fail another test
     assert (status.code, status.detail) == ("status_403", "POST ********")
