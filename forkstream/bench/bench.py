@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,7 +126,7 @@ class Bench:
         order = self._order
         empty = Measurement(title=job.title, settings=settings, target=job.target, repeats=[], notes=job.notes)
         found = self._measured(stub, empty, lambda: self._consumer(job))
-        if not order.profile or order.sweep:
+        if not order.profile or order.sweep or len(found.repeats) < order.repeats:
             return found
         with self._view.progress(f"{found.name}, profile") as tell:
             return profile_of(
@@ -154,7 +155,11 @@ class Bench:
     def _measured(self, stub: StubProcess, empty: Measurement, start: _Start) -> Measurement:
         order = self._order
         repeats: list[Repeat] = []
+        began = time.monotonic()
         for number in range(order.repeats):
+            if repeats and time.monotonic() - began > order.patience:
+                self._view.line(f"{empty.name}: this machine is busy, so {len(repeats)} of {order.repeats} will do")
+                break
             name = empty.name if order.repeats == 1 else f"{empty.name}, {number + 1} of {order.repeats}"
             with self._view.progress(name) as tell:
                 repeats.append(measure(stub, start(), order.timing, tell))

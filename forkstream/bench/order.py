@@ -26,6 +26,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     deal: int | None = None
     timing: Timing = Timing(2.0, 5.0)
     repeats: int = 3
+    patience: float = float("inf")
+    """Seconds into a measurement after which no further repeat begins, nor the profile: a busy machine takes its time."""
     events: Path | None = None
     settings: tuple[str, ...] = ()
     sweep: tuple[str, tuple[str, ...]] | None = None

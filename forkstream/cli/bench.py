@@ -25,6 +25,10 @@ from forkstream.cli.options import ForkOption, JsonOption, PluginOption
 from forkstream.errors import CommandError
 from forkstream.settings import Duration, Quantity, Rate
 
+_REPEATS = 3
+_PATIENCE = 30.0
+"""With no arguments there is a figure within a minute, also where other work takes most of the machine."""
+
 
 def bench(
     subject: Annotated[
@@ -58,7 +62,10 @@ def bench(
     tls: Annotated[bool, typer.Option("--tls", help="TLS to every service; with --all in a column beside.")] = False,
     duration: Annotated[str, typer.Option(help="How long each repeat is measured.")] = "5s",
     warm_up: Annotated[str, typer.Option(help="How long it runs before anything counts.")] = "2s",
-    repeats: Annotated[int, typer.Option(min=1, help="Fresh processes that are measured.")] = 3,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fresh processes that are measured.", show_default="3, fewer on a busy machine"),
+    ] = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Bodies to deal, one a line, instead of made-up orders.")
     ] = None,
@@ -123,7 +130,8 @@ def bench(
         tls_beside=tls and every,
         deal=deal,
         timing=Timing(_read(Duration, "--warm-up", warm_up), _read(Duration, "--duration", duration)),
-        repeats=repeats,
+        repeats=repeats or _REPEATS,
+        patience=_PATIENCE if repeats is None else float("inf"),
         events=events,
         settings=tuple(setting or ()),
         sweep=None if sweep is None else _swept(sweep),
