@@ -258,8 +258,9 @@ def test_what_names_an_event_of_another_batch_is_a_bug_of_the_plugin() -> None:
         return [Failure.permanent(stranger, "bad")] if call == 1 else ()
 
     async def main() -> None:
-        source = memory_source(events(4))
-        async with running(fork_of(source, ScriptedSink(script))):
+        source, sink = memory_source(events(4)), ScriptedSink(script)
+        async with running(fork_of(source, sink)):
             await until(lambda: not source.waiting)
+        assert sink.calls > 1, "nothing that it said of the batch counts"
 
     run_on_fake_clock(main)

@@ -47,8 +47,8 @@ def test_all_is_told_at_once_by_its_path_and_nothing_was_received(tmp_path: Path
         "forks.three.sink.lines",
     ):
         assert f": {path}: " in ended.stderr, ended.stderr
-    assert "closed" in ended.stderr, "the nearest known name"
-    assert "double" in ended.stderr
+    assert "did you mean closed?" in ended.stderr
+    assert "did you mean 'double'?" in ended.stderr
     assert not (tmp_path / "witness").exists()
     assert not (tmp_path / "out").exists()
 
