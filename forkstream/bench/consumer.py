@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -134,9 +134,8 @@ class ServiceConsumer(Consumer):
         return found
 
 
-def wait_for(condition: object, seconds: float, what: str) -> None:
-    """Wait until ``condition()`` holds; raises CommandError after ``seconds``."""
-    assert callable(condition)  # noqa: S101  # what it is for
+def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait until ``condition()`` holds; raises CommandError that says ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
