@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forkstream import Drop, Event, Failure, PermanentError, TransientError, UnavailableError
+from forkstream.flow.custody import Outcome
 from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.fork import Fork
 from forkstream.testing.clock import run_on_fake_clock
@@ -198,5 +199,22 @@ def test_at_a_drain_nothing_overtakes_what_stays_undecided() -> None:
         await forks[0].run()
         assert not sink.written
         assert len(source.waiting) == 2
+
+    run_on_fake_clock(main)
+
+
+def test_what_stands_behind_a_dead_event_of_its_batch_comes_again() -> None:
+    async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        if call > 1:
+            return ()
+        return [Failure.permanent(batch[0], "bad"), *(Failure.transient(event, "behind") for event in batch[1:])]
+
+    async def main() -> None:
+        source, letters = memory_source(events(4, groups=1), ordered=True), ScriptedSink()
+        fork = fork_of(source, ScriptedSink(script), dead_letters=letters)
+        async with running(fork):
+            await until(lambda: not source.waiting)
+        assert letters.written == ["0"]
+        assert fork.settlement.settled[Outcome.RETRY] == 3
 
     run_on_fake_clock(main)
