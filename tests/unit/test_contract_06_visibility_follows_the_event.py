@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from forkstream import Event, Failure, Receipt, Refusal, TransientError
+from forkstream.flow.custody import Outcome
 from forkstream.flow.destination import RetryPolicy
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
@@ -151,5 +152,29 @@ def test_a_short_batch_and_a_short_write_still_leave_time_to_extend() -> None:
         async with running(fork_of(source, sink, max_age=0.01, retry=RetryPolicy(write_timeout=0.5))):
             await until(lambda: not source.waiting)
         assert {event.receive_count for event in sink.events} == {1}
+
+    run_on_fake_clock(main)
+
+
+def test_what_waits_to_be_shown_again_is_not_hidden_for_longer() -> None:
+    async def busy(batch: Sequence[Event], call: int) -> Collection[Failure]:
+        raise TransientError("busy")
+
+    async def main() -> None:
+        source = memory_source(events(5))
+        fork = fork_of(source, ScriptedSink(busy), retry=RetryPolicy(max_elapsed=0))
+        extended = list[float]()
+
+        async def releases_nothing(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
+            if seconds == fork.custody.hold:
+                extended.append(anyio.current_time())
+                return []
+            raise TransientError("throttled")
+
+        source.hold = releases_nothing  # type: ignore[method-assign]
+        async with running(fork, drain_within=1):
+            await until(lambda: fork.settlement.settled[Outcome.RETRY] == 5)
+            await anyio.sleep(50)
+        assert extended == []
 
     run_on_fake_clock(main)
