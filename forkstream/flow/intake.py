@@ -60,6 +60,7 @@ class Intake:
         self._opened = anyio.Event()
         self._found = Pollers(1 if source.ordered else self.MOST_POLLERS)
         self._polling = 0
+        self._waits = False
         self._asked_at = float("-inf")
         self.under_way = 0
         """Batches that are closed and not decided."""
@@ -131,6 +132,8 @@ class Intake:
             closed = self._batcher.add(one, one.partition, now)
             if closed:
                 self._close(closed)
+        if self._groups and self._waits:  # for what may be behind these, and comes only after them
+            self.close_all(CloseReason.ORDER)
         self._opened.set()
 
     def finished(self, batch: Batch) -> None:
@@ -183,6 +186,7 @@ class Intake:
         # what is open in an ordered fork holds back the next events of its groups: don't wait for others meanwhile
         wait = 0.0 if self._groups and self._batcher.open else self._poll_wait
         began = anyio.current_time()
+        self._waits = wait > 0
         try:
             answer = await ask(lambda: self._answer(limit, wait), wait + self.ANSWER_SECONDS)
         except DeliveryError as error:
@@ -193,6 +197,8 @@ class Intake:
             else:
                 await self._gate.rest(backoff.wait())
             return None
+        finally:
+            self._waits = False
         self.polled_at = anyio.current_time()
         self.origin.succeeded()
         backoff.reset()

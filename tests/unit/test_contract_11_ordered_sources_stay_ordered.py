@@ -132,6 +132,34 @@ def test_a_full_receive_doesnt_wait_for_the_batchs_age_either() -> None:
     run_on_fake_clock(main)
 
 
+def test_what_goes_on_behind_a_batch_waits_for_no_poll() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(4, groups=1), ordered=True), ScriptedSink()
+        sink.partitions = lambda event: str(int(event.id) % 2)
+        async with running(fork_of(source, sink, max_events=1000, max_age=3600, poll_wait=20)):
+            await until(lambda: len(sink.written) == 4, 5)
+
+    run_on_fake_clock(main)
+
+
+def test_what_a_stage_let_through_at_its_second_try_waits_for_no_poll() -> None:
+    failing = {"0"}
+
+    def stage(event: Event) -> Event:
+        if event.id in failing:
+            failing.clear()
+            raise TransientError("not_yet")
+        return event
+
+    async def main() -> None:
+        source, sink = memory_source(events(1, groups=1), ordered=True), ScriptedSink()
+        stages = [ScriptedStage(stage)]
+        async with running(fork_of(source, sink, stages=stages, max_events=1000, max_age=3600, poll_wait=20)):
+            await until(lambda: sink.written, 5)
+
+    run_on_fake_clock(main)
+
+
 def test_a_group_whose_batch_was_closed_by_its_size_waits_for_it() -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
         await anyio.sleep(10 if batch[0].id == "0" else 0.1)
