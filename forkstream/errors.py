@@ -48,9 +48,12 @@ class DeliveryError(ForkstreamError):
     ``detail`` may quote values: it reaches the dead letter and nothing else.
     """
 
+    code = "unnamed"  # of a plugin's own error that does not call this constructor
+    detail = ""
+
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code)
-        self.code = code
+        self.code = str(code)  # whatever a plugin gives: it is counted by it
         self.detail = detail
 
 
@@ -60,9 +63,12 @@ class TransientError(DeliveryError):
     ``retry_after`` is the destination's own wish in seconds, where it stated one.
     """
 
+    retry_after: float | None = None
+
     def __init__(self, code: str, detail: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(code, detail)
-        self.retry_after = retry_after
+        # a header's text is no number, and a wish that cannot be read is none
+        self.retry_after = retry_after if isinstance(retry_after, int | float) else None
 
 
 class PermanentError(DeliveryError):

@@ -88,7 +88,8 @@ class Chain:
         broken: dict[Held, DeliveryError] = {}
         for one, event in given:
             try:
-                _ = one.event.body
+                if not isinstance(one.event.body, bytes):
+                    raise TypeError(f"the body is a {type(one.event.body).__name__}, not bytes")  # noqa: TRY301
             except Exception as error:  # noqa: BLE001  # a stage put in what JSON can't hold
                 one.event = event
                 broken[one] = as_delivery_error(error)

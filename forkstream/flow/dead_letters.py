@@ -63,8 +63,8 @@ class DeadLetters:
         for one in accused:
             # a detail is whatever the plugin had at hand: an exception, half of a character
             detail = str(one.detail).encode(errors="backslashreplace").decode()
-            letter = letter_of(one.held.event, fork=self._fork, step=step, code=one.code, detail=detail)
             try:
+                letter = letter_of(one.held.event, fork=self._fork, step=step, code=one.code, detail=detail)
                 one.held.event = one.held.event.with_(body=letter.encode())
                 one.held.partition = self._partition(one.held)
             except Exception as raised:  # noqa: BLE001  # this event has no letter; the others do

@@ -96,8 +96,9 @@ class Passing:
             self._on_through(passage.through)
             return []
         counts = Counter((one.step, type(one.error), one.error.code) for one in passage.stopped)
-        for (step, kind, code), count in counts.items():
-            self._on_failure(step, kind(code), count)
+        errors = {(one.step, type(one.error), one.error.code): one.error for one in passage.stopped}
+        for alike, count in counts.items():
+            self._on_failure(alike[0], errors[alike], count)
         again = [one for one in passage.stopped if not self._condemn(one)]
         if self._ordered:
             again = self._in_order(held, passage, again)

@@ -281,3 +281,76 @@ def _count(plugin: object, name: str, cancelled: Callable[[str], None]) -> None:
         return await call(*args, **options)
 
     setattr(plugin, name, counted)
+
+
+class _ThrottledError(TransientError):
+    """An author's own error, with a constructor of its own."""
+
+    def __init__(self, answer: Mapping[str, Any], limit: int) -> None:
+        super().__init__("throttled", retry_after=answer["Retry-After"])
+        self.limit = limit
+
+
+class _BareError(TransientError):
+    """An author's own error, which forgets its base's constructor."""
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransientError("busy", retry_after="5"),  # type: ignore[arg-type]  # a header's text
+        TransientError(["busy"]),  # type: ignore[arg-type]  # no text
+        _ThrottledError({"Retry-After": "5"}, 3),
+        _BareError(),
+    ],
+)
+@pytest.mark.parametrize("where", ["stage", "chunk", "sink"])
+def test_an_error_that_says_odd_things_ends_no_fork(where: str, error: TransientError) -> None:
+    raised: list[Exception] = []
+
+    def once() -> None:
+        if not raised:
+            raised.append(error)
+            raise error
+
+    def stage(event: Event) -> Event:
+        once()
+        return event
+
+    async def chunk(chunk: Sequence[Event], _call: int) -> Mapping[Event, Event]:
+        once()
+        return {event: event for event in chunk}
+
+    async def script(_batch: Sequence[Event], _call: int) -> Collection[Failure]:
+        once()
+        return ()
+
+    stages: dict[str, list[Any]] = {"stage": [ScriptedStage(stage)], "chunk": [ScriptedAsyncStage(chunk)], "sink": []}
+
+    async def main() -> None:
+        source, sink = memory_source(events(3)), ScriptedSink(script if where == "sink" else None)
+        async with running(fork_of(source, sink, stages=stages[where])):
+            await until(lambda: not source.waiting, 60)
+        assert sorted(sink.written) == ["0", "1", "2"]
+
+    run_on_fake_clock(main)
+
+
+@pytest.mark.parametrize("odd", [{"body": "text"}, {"body": 5}, {"attributes": {"kind": "text"}}])
+def test_an_event_that_a_stage_made_of_odd_parts_ends_no_fork(odd: dict[str, Any]) -> None:
+    def stage(event: Event) -> Event:
+        return event.with_(**odd) if event.id == "1" else event
+
+    async def script(batch: Sequence[Event], _call: int) -> Collection[Failure]:
+        return [Failure.permanent(event, "no") for event in batch if event.id == "1"]
+
+    async def main() -> None:
+        source, sink, graves = memory_source(events(3)), ScriptedSink(script), ScriptedSink()
+        async with running(fork_of(source, sink, stages=[ScriptedStage(stage)], dead_letters=graves)):
+            await until(lambda: len(sink.written) == 2 and len(source.waiting) < 2, 60)
+        assert sorted(sink.written) == ["0", "2"]
+
+    run_on_fake_clock(main)
