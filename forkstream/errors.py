@@ -101,5 +101,12 @@ def as_delivery_error(error: Exception) -> DeliveryError:
     if isinstance(error, DeliveryError):
         return error
     if isinstance(error, TimeoutError):
-        return TransientError("timeout", str(error))
-    return UnexpectedError(f"unexpected_{type(error).__name__}", str(error))
+        return TransientError("timeout", _text_of(error))
+    return UnexpectedError(f"unexpected_{type(error).__name__}", _text_of(error))
+
+
+def _text_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # an author's own __str__ may fail too
+        return ""

@@ -298,6 +298,34 @@ class _BareError(TransientError):
         pass
 
 
+class _SpeechlessError(Exception):
+    """An author's own error that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("where", ["stage", "sink"])
+def test_an_error_without_words_ends_no_fork(where: str) -> None:
+    def stage(_event: Event) -> Event:
+        raise _SpeechlessError
+
+    async def script(batch: Sequence[Event], _call: int) -> Collection[Failure]:
+        if "1" in {event.id for event in batch}:
+            raise _SpeechlessError
+        return ()
+
+    async def main() -> None:
+        source, graves = memory_source(events(3)), ScriptedSink()
+        sink = ScriptedSink(script if where == "sink" else None)
+        stages = [ScriptedStage(stage)] if where == "stage" else []
+        async with running(fork_of(source, sink, stages=stages, dead_letters=graves)):
+            await until(lambda: not source.waiting, 60)
+        assert len(graves.written) == (1 if where == "sink" else 3)
+
+    run_on_fake_clock(main)
+
+
 @pytest.mark.parametrize(
     "error",
     [
