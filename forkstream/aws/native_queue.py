@@ -89,9 +89,12 @@ class NativeQueueClient:
 
     async def send_batch(self, messages: Sequence[OutgoingMessage]) -> Collection[EntryFailure]:
         request = _Batch(self._url, [_send(_IDS[place], message) for place, message in enumerate(messages)])
-        return _failures(
-            await self._ask("SendMessageBatch", request, _BATCHED, permission="sqs:SendMessage", repeatable=False)
-        )
+        answer = await self._ask("SendMessageBatch", request, _SENT, permission="sqs:SendMessage", repeatable=False)
+        failures = _failures(answer)
+        # what an answer does not name at all must not count as sent
+        named = {one.id for one in answer.successful or ()} | {failure.position for failure in failures}
+        missing = [place for place in range(len(messages)) if place not in named]
+        return [*failures, *(EntryFailure(place, "Unanswered", sender_fault=False) for place in missing)]
 
     async def attributes(self, *names: str) -> Mapping[str, str]:
         request = {"QueueUrl": self._url, "AttributeNames": names}
@@ -197,6 +200,14 @@ class _BatchAnswer(msgspec.Struct, rename="pascal"):
     failed: list[_Failed] | None = None
 
 
+class _Sent(msgspec.Struct, rename="pascal"):
+    id: int
+
+
+class _SendAnswer(_BatchAnswer, rename="pascal"):
+    successful: list[_Sent] | None = None
+
+
 class _AttributesAnswer(msgspec.Struct, rename="pascal"):
     attributes: dict[str, str] | None = None
 
@@ -208,6 +219,7 @@ class _UrlAnswer(msgspec.Struct):
 _encode = msgspec.json.Encoder().encode
 _RECEIVED = msgspec.json.Decoder(_ReceiveAnswer, strict=False)
 _BATCHED = msgspec.json.Decoder(_BatchAnswer, strict=False)
+_SENT = msgspec.json.Decoder(_SendAnswer, strict=False)
 _ATTRIBUTES = msgspec.json.Decoder(_AttributesAnswer)
 _URL = msgspec.json.Decoder(_UrlAnswer)
 

@@ -79,7 +79,8 @@ async def test_an_answer_that_is_none_of_sqs_is_damaged_in_transit(body: bytes) 
 
 async def test_refused_entries_are_named_by_their_place() -> None:
     failed = {"Id": "1", "Code": "ReceiptHandleIsInvalid", "SenderFault": True, "Message": "why"}
-    async with queue(answer({"Failed": [failed]}), answer({"Failed": [{"Id": "0"}]}), OK) as (client, sqs):
+    done = answer({"Successful": [{"Id": "0"}, {"Id": "1"}]})
+    async with queue(answer({"Failed": [failed]}), answer({"Failed": [{"Id": "0"}]}), done) as (client, sqs):
         assert list(await client.delete_batch(["a", "b"])) == [EntryFailure(1, "ReceiptHandleIsInvalid", True, "why")]
         assert list(await client.change_visibility_batch(["a"], 7)) == [EntryFailure(0, "", False, "")]
         sent = OutgoingMessage(
