@@ -246,7 +246,7 @@ class Fork:
 
     def _failed(self, step: str, error: DeliveryError, events: int) -> None:
         wished = error.retry_after if isinstance(error, TransientError) else None
-        self._progressed(wished or 0.0)
+        self._progressed(min(wished or 0.0, self.flow.retry.max_elapsed))  # beyond that nobody waits for it
         self.meter.failed(step, error, events)
 
     # Opening and closing.

@@ -382,3 +382,19 @@ def test_an_event_that_a_stage_made_of_odd_parts_ends_no_fork(odd: dict[str, Any
         assert sorted(sink.written) == ["0", "2"]
 
     run_on_fake_clock(main)
+
+
+def test_a_wish_for_ages_does_not_hide_a_stall_for_ages() -> None:
+    async def script(_batch: Sequence[Event], call: int) -> Collection[Failure]:
+        if call == 1:
+            raise TransientError("busy", retry_after=1e9)
+        return ()
+
+    async def main() -> None:
+        source, sink = memory_source(events(3)), ScriptedSink(script)
+        fork = fork_of(source, sink)
+        async with running(fork):
+            await until(lambda: not source.waiting)
+            assert fork.progressed_at < anyio.current_time() + 3600
+
+    run_on_fake_clock(main)
