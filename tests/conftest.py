@@ -20,9 +20,13 @@ settings.load_profile("forkstream")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Measure no coverage in property tests: it makes them three to five times as slow, and examples cover the same lines."""
+    """Measure no coverage in property tests: it makes them three to five times as slow, and examples cover the same lines.
+
+    Others can be marked ``unmeasured`` for the same reason.
+    """
     if config.getoption("no_cov", default=True):  # pytest-cov knows the mark only while it measures
         return
     for item in items:
-        if isinstance(item, pytest.Function) and getattr(item.obj, "is_hypothesis_test", False):
+        is_property = isinstance(item, pytest.Function) and getattr(item.obj, "is_hypothesis_test", False)
+        if is_property or item.get_closest_marker("unmeasured"):
             item.add_marker(pytest.mark.no_cover)

@@ -143,7 +143,7 @@ class TestHttpSink(EventSinkConformance):
     @pytest.fixture(autouse=True)
     def server(self, tmp_path: Path) -> Iterator[None]:
         self.missing = tmp_path / "missing.pem"
-        with ThreadingHTTPServer(("127.0.0.1", 0), Keeper) as server:
+        with Server(("127.0.0.1", 0), Keeper) as server:
             thread = Thread(target=server.serve_forever, args=(0.01,))
             thread.start()
             self.url = f"http://127.0.0.1:{server.server_port}/"
@@ -174,6 +174,10 @@ class TestHttpSink(EventSinkConformance):
 
     def stored(self) -> Iterable[str]:
         return [identity for _, body in Keeper.kept for identity in ids(body)]
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 1024  # five connections may wait else; the sixth is tried again by TCP after 1, 3, 7, … seconds
 
 
 class Keeper(BaseHTTPRequestHandler):

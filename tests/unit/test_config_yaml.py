@@ -107,7 +107,7 @@ def test_an_empty_config_is_told_what_it_needs(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["just text", "[forks]"])
 def test_a_config_that_is_no_mapping_is_told_so(text: str) -> None:
-    assert messages(text)[0].startswith(": expected settings (forks, aws, control, admin, log), found ")
+    assert messages(text)[0].startswith(": expected settings (forks, aws, memory, control, admin, log), found ")
 
 
 def test_a_plugin_s_settings_beside_its_name_are_explained() -> None:

@@ -61,7 +61,7 @@ def scripted(answers: list[str]) -> ScriptedSink:
     return ScriptedSink(script)
 
 
-@settings(max_examples=600)
+@settings(max_examples=200)
 @given(
     answers=ANSWERS,
     count=st.integers(0, 60),

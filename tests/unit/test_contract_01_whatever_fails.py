@@ -121,7 +121,7 @@ def faults(*kinds: str) -> st.SearchStrategy[list[str]]:
 COMMON = ("hang", "transient", "permanent", "unavailable", "bug", "cancelled", "group", "garbage")
 
 
-@settings(max_examples=1500)
+@settings(max_examples=300)
 @given(
     sink_faults=faults(*COMMON, "slow", "some-transient", "some-permanent"),
     stage_faults=faults(*COMMON, "slow", "some-transient", "left-out", "foreign"),

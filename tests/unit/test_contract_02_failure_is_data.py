@@ -127,7 +127,7 @@ def test_a_failed_event_becomes_a_letter_with_the_input_of_the_step_that_failed(
     run_on_fake_clock(main)
 
 
-@pytest.mark.no_cover  # which takes six times as long, and others run the same lines
+@pytest.mark.unmeasured  # one by one, ten thousand take six times as long measured
 @pytest.mark.parametrize("error", [PermanentError("bad"), ZeroDivisionError("a bug")])
 def test_one_poison_event_among_ten_thousand_is_bisected_out(error: Exception) -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:

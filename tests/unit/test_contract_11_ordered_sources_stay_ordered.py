@@ -35,7 +35,7 @@ def assert_in_order(written: Sequence[str], groups: int) -> None:
         assert numbers == sorted(numbers)
 
 
-@settings(max_examples=250)
+@settings(max_examples=100)
 @given(
     answers=st.lists(st.sampled_from(["ok", "transient", "permanent", "partial", "dead"]), max_size=20),
     groups=st.integers(1, 5),
