@@ -18,6 +18,11 @@ settings.register_profile(
 settings.load_profile("forkstream")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: many a test waits for a server, a queue or a timer."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Measure no coverage in property tests: it makes them three to five times as slow, and examples cover the same lines.

@@ -96,6 +96,7 @@ def forkstream(*arguments: str, directory: Path, packages: Path | None = None) -
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FORKSTREAM_")}
     paths = [str(packages)] if packages else []
     environment["PYTHONPATH"] = os.pathsep.join([*paths, *filter(None, [environment.get("PYTHONPATH")])])
+    environment["FORKSTREAM_STOP_TIMEOUT"] = "5"  # a drain waits for a receive under way, for a part of this
     return subprocess.run(
         [sys.executable, "-m", "forkstream", *arguments],
         cwd=directory, env=environment, capture_output=True, text=True, timeout=60, check=False,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from forkstream.aws.errors import translating
-from forkstream.aws.queue import MAX_WAIT, EntryFailure, OutgoingMessage, ReceivedMessage
+from forkstream.aws.queue import MAX_WAIT, EntryFailure, OutgoingMessage, ReceivedMessage, unanswered
 from forkstream.aws.queue_address import QueueAddress
 from forkstream.aws.session import AwsSession
 from forkstream.event import Attribute
@@ -82,7 +82,10 @@ class AiobotoQueueClient:
     async def send_batch(self, messages: Sequence[OutgoingMessage]) -> Collection[EntryFailure]:
         entries: Any = [_entry(place, message) for place, message in enumerate(messages)]
         with translating("sqs:SendMessage", self._name):
-            return _failures(await self._calls.send_message_batch(QueueUrl=self._url, Entries=entries))
+            answer = await self._calls.send_message_batch(QueueUrl=self._url, Entries=entries)
+        failures = _failures(answer)
+        sent = (int(one["Id"]) for one in answer.get("Successful") or ())
+        return [*failures, *unanswered(len(messages), sent, failures)]
 
     async def attributes(self, *names: str) -> Mapping[str, str]:
         wanted: Any = names

@@ -24,7 +24,7 @@ import msgspec
 
 from forkstream.aws.json_service import JsonService, Service
 from forkstream.aws.pool import ConnectionPool
-from forkstream.aws.queue import MAX_ENTRIES, MAX_WAIT, EntryFailure, OutgoingMessage, ReceivedMessage
+from forkstream.aws.queue import MAX_ENTRIES, MAX_WAIT, EntryFailure, OutgoingMessage, ReceivedMessage, unanswered
 from forkstream.aws.queue_address import QueueAddress
 from forkstream.aws.session import CONNECTIONS, AwsSession
 from forkstream.errors import TransientError
@@ -91,10 +91,7 @@ class NativeQueueClient:
         request = _Batch(self._url, [_send(_IDS[place], message) for place, message in enumerate(messages)])
         answer = await self._ask("SendMessageBatch", request, _SENT, permission="sqs:SendMessage", repeatable=False)
         failures = _failures(answer)
-        # what an answer does not name at all must not count as sent
-        named = {one.id for one in answer.successful or ()} | {failure.position for failure in failures}
-        missing = [place for place in range(len(messages)) if place not in named]
-        return [*failures, *(EntryFailure(place, "Unanswered", sender_fault=False) for place in missing)]
+        return [*failures, *unanswered(len(messages), (one.id for one in answer.successful or ()), failures)]
 
     async def attributes(self, *names: str) -> Mapping[str, str]:
         request = {"QueueUrl": self._url, "AttributeNames": names}

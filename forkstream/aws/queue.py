@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -47,6 +47,12 @@ class EntryFailure(msgspec.Struct, frozen=True):
     name: str
     sender_fault: bool
     message: str = ""
+
+
+def unanswered(count: int, sent: Iterable[int], failures: Collection[EntryFailure]) -> list[EntryFailure]:
+    """Name the entries of a batch that an answer does not name at all: they must not count as sent."""
+    named = {*sent, *(failure.position for failure in failures)}
+    return [EntryFailure(place, "Unanswered", sender_fault=False) for place in range(count) if place not in named]
 
 
 class QueueClient(Protocol):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from forkstream.aws.errors import translating
-from forkstream.aws.queue import EntryFailure, OutgoingMessage
+from forkstream.aws.queue import EntryFailure, OutgoingMessage, unanswered
 from forkstream.aws.session import AwsSession
 from forkstream.settings import AwsSettings
 
@@ -61,14 +61,16 @@ class TopicClient:
             yield cls(address, client)
 
     async def publish_batch(self, messages: Sequence[OutgoingMessage]) -> Collection[EntryFailure]:
-        """Publish 1 to 10 messages; an entry that is not named in the answer went through. Raises one of the three kinds."""
+        """Publish 1 to 10 messages; give the entries that did not go through. Raises one of the three kinds."""
         entries: Any = [_entry(place, message) for place, message in enumerate(messages)]
         with translating("sns:Publish", self._address.name):
             answer = await self._client.publish_batch(TopicArn=self._address.arn, PublishBatchRequestEntries=entries)
-        return [
+        failures = [
             EntryFailure(int(one["Id"]), one["Code"], bool(one.get("SenderFault")), one.get("Message", ""))
             for one in answer.get("Failed") or ()
         ]
+        sent = (int(one["Id"]) for one in answer.get("Successful") or ())
+        return [*failures, *unanswered(len(messages), sent, failures)]
 
     async def check(self) -> None:
         """See that the topic is there; the right to publish cannot be seen."""

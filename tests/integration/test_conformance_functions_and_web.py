@@ -177,7 +177,9 @@ class TestHttpSink(EventSinkConformance):
 
 
 class Server(ThreadingHTTPServer):
-    request_queue_size = 1024  # five connections may wait else; the sixth is tried again by TCP after 1, 3, 7, … seconds
+    request_queue_size = (
+        1024  # five connections may wait else; the sixth is tried again by TCP after 1, 3, 7, … seconds
+    )
 
 
 class Keeper(BaseHTTPRequestHandler):
