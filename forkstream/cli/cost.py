@@ -32,7 +32,9 @@ def cost(  # a command's options
     rate: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="RATE", help="Events a second of every fork, such as 10000/s, or of one: search=4000/s; repeatable."
+            metavar="RATE",
+            help="Events a second of every fork, such as 10000/s, or of one: search=4000/s; repeatable. "
+            "1000/s if left out.",
         ),
     ] = None,
     event_size: Annotated[str, typer.Option(metavar="SIZE", help="Mean size of an event's body.")] = "630B",

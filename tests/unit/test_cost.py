@@ -130,3 +130,8 @@ def test_a_price_list_of_ones_own(config: Path, tmp_path: Path, capsys: pytest.C
     own.write_text("region: eu-central-1\nunits: {}\n")
     assert run("cost", str(config), "--prices", str(own)) == 2
     assert f"{own}: no price list: Object missing required field `date`" in capsys.readouterr().err
+
+
+def test_the_help_says_which_rate_holds_if_none_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("cost", "--help") == 0
+    assert "1000/s if left out" in " ".join(capsys.readouterr().out.replace("│", " ").split())
