@@ -185,6 +185,7 @@ class Service:
         told: dict[str, str] = {}
         while True:
             for fork in self.forks.values():
+                fork.meter.failure_log.flush()  # before it is told that they are over
                 self._tell_state(fork, told)
                 totals = {outcome.value: fork.settlement.settled[outcome] for outcome in Outcome}
                 fork.meter.settled(totals, fork.settlement.expired, fork.custody.extended)
@@ -193,7 +194,6 @@ class Service:
                 used = max(fork.budget.events / fork.flow.max_held_events, fork.budget.bytes / fork.flow.max_held_bytes)
                 fork.meter.holding(fork.budget.events, fork.budget.bytes, used=used, is_open=is_open)
                 fork.meter.pace(fork.intake.pollers, fork.concurrency.limit, fork.writing)
-                fork.meter.failure_log.flush()
             self.metrics.loop_stall_seconds.set(self._stall.longest)
             if anyio.current_time() >= next_lag and any(fork.flowing for fork in self.forks.values()):
                 next_lag = anyio.current_time() + spread(60.0)
@@ -203,7 +203,9 @@ class Service:
     def _tell_state(self, fork: Fork, told: dict[str, str]) -> None:
         """Log that a fork halts or probes, with what has to be mended, and that it is open again."""
         state, code, detail = self._state(fork)
-        now = f"{state} {code}" if state in {State.HALTED.value, State.PROBING.value} else State.OPEN.value
+        if state not in {each.value for each in State}:
+            return  # a fork that is drained or paused is not mended by that
+        now = State.OPEN.value if state == State.OPEN.value else f"{state} {code}"
         if now == told.get(fork.flow.name, State.OPEN.value):
             return
         told[fork.flow.name] = now
