@@ -80,7 +80,7 @@ def embedded_aws(directory: Path) -> Iterator[EmbeddedAws]:
     environment |= aws.environment
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "forkstream.demo.leash", "ministack"],
+            [sys.executable, "-m", "forkstream.demo.leash", "forkstream.demo.whole_requests"],
             env=environment,
             cwd=directory,
             stdin=subprocess.PIPE,  # the leash
