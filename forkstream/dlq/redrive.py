@@ -143,7 +143,7 @@ class Redrive:
 
     def _hold(self, entry: Entry) -> Held:
         letter = self._mend(entry.letter) if self._mend else entry.letter
-        return Held(letter.to_event(), entry, Receive(anyio.current_time(), math.inf, math.inf))
+        return Held.of(letter.to_event(), entry, Receive(anyio.current_time(), math.inf, math.inf))
 
     async def _pass(self, held: list[Held], start: int) -> None:
         """Take letters through the rest of the chain, and what comes out of it to the sink."""

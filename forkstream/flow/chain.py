@@ -58,16 +58,15 @@ class Chain:
     async def run(self, held: list[Held], start: int = 0) -> Passage:
         """Take events through the steps; never raises for an event's sake."""
         passage = Passage(through=held)
-        given = [(one, one.event) for one in held]
         for number, step in enumerate(self.steps[start:], start):
             if not passage.through:
                 break
             if isinstance(step.stage, EventStage):
-                results = _call(step.stage, passage.through)
+                odd = _call(step.stage, passage.through)
             else:
-                results = await self._apply(step.stage, passage.through)
-            _advance(passage, results, step.name, sanitised=number >= self._clean_from)
-        self._encode(passage, given, start)
+                odd = _replace(passage.through, await self._apply(step.stage, passage.through))
+            if odd:
+                _sort_out(passage, odd, step.name, sanitised=number >= self._clean_from)
         return passage
 
     async def resume(self, stopped: Sequence[Stopped]) -> Passage:
@@ -82,28 +81,6 @@ class Chain:
             for reason, dropped in passage.dropped.items():
                 whole.dropped.setdefault(reason, []).extend(dropped)
         return whole
-
-    def _encode(self, passage: Passage, given: Sequence[tuple[Held, Event]], start: int) -> None:
-        """Encode what stages changed, here and once; an output that is no JSON fails with the chain's input."""
-        broken: dict[Held, DeliveryError] = {}
-        for one, event in given:
-            try:
-                if not isinstance(one.event.body, bytes):
-                    raise TypeError(f"the body is a {type(one.event.body).__name__}, not bytes")  # noqa: TRY301
-            except Exception as error:  # noqa: BLE001  # a stage put in what JSON can't hold
-                one.event = event
-                broken[one] = as_delivery_error(error)
-        for dropped in passage.dropped.values() if broken else ():
-            for one in dropped:
-                broken.pop(one, None)
-        if not broken:
-            return
-        passage.through = [one for one in passage.through if one not in broken]
-        passage.stopped = [one for one in passage.stopped if one.held not in broken]
-        passage.stopped += [
-            Stopped(one, self.steps[start].name, error, sanitised=start >= self._clean_from)
-            for one, error in broken.items()
-        ]
 
     async def _apply(self, stage: AsyncStage[Settings], held: list[Held]) -> list[object]:
         """Ask for a chunk; what fails as a whole for a reason that may lie in one of its events is halved."""
@@ -123,27 +100,40 @@ class Chain:
         return [*await self._apply(stage, held[:middle]), *await self._apply(stage, held[middle:])]
 
 
-def _call(stage: EventStage[Settings], held: list[Held]) -> list[object]:
-    results: list[object] = []
+def _call(stage: EventStage[Settings], held: list[Held]) -> dict[Held, object]:
+    """Replace each event by the stage's output; gives what is no event. One pass, since most events meet nothing else."""
+    odd: dict[Held, object] = {}
     for one in held:
         try:
-            results.append(stage(one.event))
+            result = stage(one.event)
         except Exception as error:  # noqa: BLE001  # what a stage can't process never goes on
-            results.append(as_delivery_error(error))
-    return results
+            odd[one] = as_delivery_error(error)
+            continue
+        if isinstance(result, Event) and isinstance(result.body, bytes):
+            one.event = result
+        else:
+            odd[one] = result
+    return odd
 
 
-def _advance(passage: Passage, results: list[object], step: str, *, sanitised: bool) -> None:
-    through = []
-    for held, result in zip(passage.through, results, strict=True):
-        if isinstance(result, Event):
-            held.event = result
-            through.append(held)
-        elif isinstance(result, Drop):
+def _replace(held: Sequence[Held], results: Sequence[object]) -> dict[Held, object]:
+    odd: dict[Held, object] = {}
+    for one, result in zip(held, results, strict=True):
+        if isinstance(result, Event) and isinstance(result.body, bytes):
+            one.event = result
+        else:
+            odd[one] = result
+    return odd
+
+
+def _sort_out(passage: Passage, odd: Mapping[Held, object], step: str, *, sanitised: bool) -> None:
+    """Take out what goes no further: dropped, or stopped by an error."""
+    for held, result in odd.items():
+        if isinstance(result, Drop):
             passage.dropped.setdefault(str(result.reason), []).append(held)
         else:
             passage.stopped.append(Stopped(held, step, _error(result), sanitised))
-    passage.through = through
+    passage.through = [one for one in passage.through if one not in odd]
 
 
 def _error(result: object) -> DeliveryError:
@@ -153,5 +143,7 @@ def _error(result: object) -> DeliveryError:
         if result.kind is FailureKind.TRANSIENT:
             return TransientError(result.code, result.detail, retry_after=result.retry_after)
         return PermanentError(result.code, result.detail)
+    if isinstance(result, Event):
+        return UnexpectedError("body_not_bytes", f"the body is a {type(result.body).__name__}, not bytes")
     # None most of all: a stage that forgot its return is a bug, and never a drop
     return UnexpectedError("stage_returned_nothing", f"{type(result).__name__} instead of an event or a Drop")

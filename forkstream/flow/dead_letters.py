@@ -18,6 +18,7 @@ from forkstream.flow.custody import Held, Outcome
 from forkstream.flow.delivery import deliver
 from forkstream.flow.destination import Accused, Destination, RetryPolicy
 from forkstream.flow.gate import Gate
+from forkstream.flow.loop_time import loop_time
 from forkstream.flow.settlement import Settlement
 from forkstream.flow.writers import Writer
 from forkstream.letters import letter_of
@@ -94,7 +95,7 @@ class DeadLetters:
     async def _write(self, dead: list[Held]) -> None:
         batches: dict[str, Batch] = {}
         for held in dead:
-            batch = batches.setdefault(held.partition, Batch(held.partition, anyio.current_time()))
+            batch = batches.setdefault(held.partition, Batch(held.partition, loop_time()))
             batch.held.append(held)
         for batch in batches.values():
             await deliver(batch, self._destination)

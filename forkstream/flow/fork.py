@@ -32,6 +32,7 @@ from forkstream.flow.intake import Intake
 from forkstream.flow.landing import SINK, ForkLanding
 from forkstream.flow.lender import Lender
 from forkstream.flow.lifetimes import Lifetimes
+from forkstream.flow.loop_time import loop_time
 from forkstream.flow.outlet import DeadLetterOutlet, Outlet
 from forkstream.flow.passing import Passing
 from forkstream.flow.probe import Probe
@@ -121,7 +122,7 @@ class Fork:
         # not the source's check, nor that of the dead letters: they have gates of their own
         inner = [flow.outlet.sink, *flow.outlet.stages, *(step.stage for step in flow.steps)]
         self._probe = Probe(self.gate, self.intake, inner, flow.retry.write_timeout)
-        self.progressed_at = anyio.current_time()
+        self.progressed_at = loop_time()
         self.flowing = False
         self.ended = False
 
@@ -143,7 +144,7 @@ class Fork:
             return False  # the dead wait, and may have taken all of the budget
         waits = self.flow.retry.write_timeout if self.writing else self.flow.poll_wait
         last = max(self.progressed_at, self.intake.polled_at)
-        return anyio.current_time() - last > waits + patience
+        return loop_time() - last > waits + patience
 
     async def run(self) -> None:
         """Open the plugins, let events flow until ``drain``, close the plugins. Raises only for a bug of the runtime."""
@@ -160,7 +161,7 @@ class Fork:
                 self.flowing, self.ended = False, True
                 self._end_queues()
                 try:
-                    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + RELEASE_SECONDS):
+                    with anyio.CancelScope(shield=True, deadline=loop_time() + RELEASE_SECONDS):
                         await self.custody.release()
                 finally:
                     plugins.close(CLOSE_SECONDS)
@@ -211,16 +212,16 @@ class Fork:
             deliveries.start_soon(self._deliver, batch)
 
     async def _deliver(self, batch: Batch) -> None:
-        started = anyio.current_time()
+        started = loop_time()
         await deliver(batch, self.destination)
         self._progressed()
-        self.meter.decided(anyio.current_time() - started)
+        self.meter.decided(loop_time() - started)
         self.intake.finished(batch)
         self._slots.give_back()
 
     def _attempted(self, events: int, began: float, error: DeliveryError | None) -> None:
         busy = self._ready.statistics().current_buffer_used > 0
-        now = anyio.current_time()
+        now = loop_time()
         self.concurrency.attempted(events, began, now, error, busy=busy)
         self.sizes.attempted(events, now - began, error)
         self._batcher.limits = self.sizes.limits
@@ -242,7 +243,7 @@ class Fork:
 
     def _progressed(self, rest: float = 0.0) -> None:
         """Something moved, or failed, which is a reason to wait and no stall; nothing may move for ``rest`` seconds."""
-        self.progressed_at = max(self.progressed_at, anyio.current_time() + rest)
+        self.progressed_at = max(self.progressed_at, loop_time() + rest)
 
     def _failed(self, step: str, error: DeliveryError, events: int) -> None:
         wished = error.retry_after if isinstance(error, TransientError) else None

@@ -12,6 +12,7 @@ import msgspec
 
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, UnavailableError
+from forkstream.flow.loop_time import loop_time
 
 TOO_MANY_DEAD = "dead_letter_ratio"
 """The code of a trouble that began since too many events were about to become dead letters."""
@@ -106,7 +107,7 @@ class Gate:
 
     def succeeded(self) -> None:
         """Something was written (or received, after a trouble of the source): all is well."""
-        self.succeeded_at = anyio.current_time()
+        self.succeeded_at = loop_time()
         self.failed_probes = 0
         self._accused_alone = 0
         if self.trouble:
@@ -131,12 +132,12 @@ class Gate:
 
     def settled(self, events: int) -> None:
         """Count events that ended well, against which the dead are weighed."""
-        self._dead.count(events, 0, anyio.current_time())
+        self._dead.count(events, 0, loop_time())
 
     def may_bury(self, events: int) -> bool:
         """Tell whether so many more events may become dead letters; if not, the fork receives one at a time."""
         in_doubt = self.trouble is not None and self.trouble.code == TOO_MANY_DEAD
-        if not in_doubt and self._dead.allows(events, anyio.current_time()):
+        if not in_doubt and self._dead.allows(events, loop_time()):
             return True
         self.probe(TOO_MANY_DEAD)
         return False
@@ -190,15 +191,15 @@ class Gate:
 
     async def rest(self, seconds: float) -> None:
         """Wait so long, or until the fork drains."""
-        await self._wait_until(anyio.current_time() + seconds, lambda: False)
+        await self._wait_until(loop_time() + seconds, lambda: False)
 
     async def _wait_until(self, time: float, over: Callable[[], bool]) -> None:
-        while not over() and not self.draining and (left := time - anyio.current_time()) > 0:
+        while not over() and not self.draining and (left := time - loop_time()) > 0:
             with anyio.move_on_after(left):
                 await self._changed.wait()
 
     def _begin(self, state: State, code: str, detail: str) -> None:
-        now = anyio.current_time()
+        now = loop_time()
         since = self.trouble.since if self.trouble else now
         if self.state is State.HALTED and state is State.PROBING:
             return  # halted is the stronger; only a success ends it

@@ -16,6 +16,7 @@ from forkstream.flow.budget import Budget
 from forkstream.flow.custody import Custody, Held
 from forkstream.flow.gate import Gate, State
 from forkstream.flow.landing import ForkLanding
+from forkstream.flow.loop_time import loop_time
 from forkstream.flow.ordering import Groups
 from forkstream.flow.passing import Passing
 from forkstream.flow.pollers import Pollers
@@ -66,7 +67,7 @@ class Intake:
         """Batches that are closed and not decided."""
         self.origin = Gate()
         """Whether the source can be received from; the fork's other gate is about its destination."""
-        self.polled_at = anyio.current_time()
+        self.polled_at = loop_time()
 
     @property
     def open_batches(self) -> int:
@@ -110,31 +111,34 @@ class Intake:
                 self._opened = anyio.Event()
                 await self._opened.wait()
             else:
-                await anyio.sleep(max(0.0, due - anyio.current_time()))
-                self._close(self._batcher.close_due(anyio.current_time()))
+                await anyio.sleep(max(0.0, due - loop_time()))
+                self._close(self._batcher.close_due(loop_time()))
 
     def gather(self, held: Sequence[Held]) -> None:
         """Put events into the batches of their partitions."""
-        self._budget.grow(len(held), sum(one.decoded() for one in held))
+        more = sum([one.decoded() for one in held if one.event.is_decoded])
+        if more:
+            self._budget.grow(len(held), more)
         self._gather(held)
 
     def _gather(self, held: Sequence[Held]) -> None:
-        now = anyio.current_time()
-        for one in held:
-            if self._groups:
-                # closed by size it goes on its way with its groups, so before anybody joins it
-                self._close(self._batcher.make_room(one, one.partition))
-                if not self._groups.admits(one):
-                    waits_behind = self._groups.partition_of(one.group)
-                    if waits_behind is not None:
-                        self._close(self._batcher.close(waits_behind, CloseReason.ORDER))
-                    continue
-            closed = self._batcher.add(one, one.partition, now)
-            if closed:
-                self._close(closed)
-        if self._groups and self._waits:  # for what may be behind these, and comes only after them
-            self.close_all(CloseReason.ORDER)
+        if self._groups:
+            self._gather_in_order(held, self._groups)
+        elif closed := self._batcher.add_all(held, loop_time()):
+            self._close(closed)
         self._opened.set()
+
+    def _gather_in_order(self, held: Sequence[Held], groups: Groups) -> None:
+        now = loop_time()
+        for one in held:
+            # closed by size it goes on its way with its groups, so before anybody joins it
+            self._close(self._batcher.make_room(one, one.partition))
+            if groups.admits(one):
+                self._close(self._batcher.add(one, one.partition, now))
+            elif (waits_behind := groups.partition_of(one.group)) is not None:
+                self._close(self._batcher.close(waits_behind, CloseReason.ORDER))
+        if self._waits:  # for what may be behind these, and comes only after them
+            self.close_all(CloseReason.ORDER)
 
     def finished(self, batch: Batch) -> None:
         """A batch is decided; in an ordered fork its groups may go on."""
@@ -165,7 +169,7 @@ class Intake:
                             continue  # so it was before the waits
                         is_probe = self._gate.troubled
                         answer = await self._receive(room.events, backoff)
-                    held = self._custody.take(answer or (), anyio.current_time(), is_probe=is_probe)
+                    held = self._custody.take(answer or (), loop_time(), is_probe=is_probe)
                     room.arrived(len(held), sum([one.charge for one in held]))
                 if answer is not None:
                     self._pace(len(held), room.events, tasks)
@@ -185,12 +189,12 @@ class Intake:
     async def _receive(self, limit: int, backoff: Backoff) -> Sequence[tuple[Event, Receipt]] | None:
         # what is open in an ordered fork holds back the next events of its groups: don't wait for others meanwhile
         wait = 0.0 if self._groups and self._batcher.open else self._poll_wait
-        began = anyio.current_time()
+        began = loop_time()
         self._waits = wait > 0
         try:
             answer = await ask(lambda: self._answer(limit, wait), wait + self.ANSWER_SECONDS)
         except DeliveryError as error:
-            self.polled_at = anyio.current_time()  # backing off is a reason to wait, not a stall
+            self.polled_at = loop_time()  # backing off is a reason to wait, not a stall
             self._meter.failed("source", error, 1)
             if isinstance(error, UnavailableError | PermanentError):
                 self.origin.halt(error)
@@ -199,7 +203,7 @@ class Intake:
             return None
         finally:
             self._waits = False
-        self.polled_at = anyio.current_time()
+        self.polled_at = loop_time()
         self.origin.succeeded()
         backoff.reset()
         size = sum([len(event.body) for event, _ in answer])
@@ -229,7 +233,7 @@ class Intake:
             self.close_all(CloseReason.ORDER)
 
     def _pace(self, events: int, limit: int, tasks: TaskGroup) -> None:
-        self._found.answered(events, limit, anyio.current_time(), refused=bool(self._budget.refusing))
+        self._found.answered(events, limit, loop_time(), refused=bool(self._budget.refusing))
         self._start_pollers(tasks)
 
     def _close(self, batches: Sequence[Batch]) -> None:
@@ -238,14 +242,14 @@ class Intake:
             if self._groups:
                 self._groups.closed(batch)
             assert batch.reason is not None  # noqa: S101  # the batcher says why
-            age = anyio.current_time() - batch.opened_at
+            age = loop_time() - batch.opened_at
             self._meter.closed(batch.reason.value, len(batch.held), batch.bytes, age)
             self.under_way += 1
             self._on_batch(batch)
 
     async def _look_at_quota(self) -> None:
         """An empty receive while much is held: beyond its quota a queue answers with nothing, without a word."""
-        limit, now = self._source.in_flight_limit, anyio.current_time()
+        limit, now = self._source.in_flight_limit, loop_time()
         if limit is None or self._budget.events < limit // 100 or now - self._asked_at < 60:
             return
         self._asked_at = now

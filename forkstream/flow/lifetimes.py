@@ -9,6 +9,7 @@ from anyio.abc import TaskGroup
 
 from forkstream.errors import DeliveryError, as_delivery_error
 from forkstream.flow.ask import ask
+from forkstream.flow.loop_time import loop_time
 from forkstream.ports import Plugin
 from forkstream.settings import Settings
 
@@ -43,7 +44,7 @@ class Lifetimes:
         """Exit all plugins, within so many seconds; the tasks end when that is done."""
         for life in self._lives:
             life.over.set()
-            life.scope.deadline = anyio.current_time() + seconds
+            life.scope.deadline = loop_time() + seconds
 
 
 class _Life:

@@ -24,6 +24,7 @@ from forkstream.flow.gate import TOO_MANY_DEAD, Gate
 from forkstream.flow.landing import SINK, ForkLanding
 from forkstream.flow.ordering import behind
 from forkstream.flow.patience import Patience
+from forkstream.ports import Sink
 
 
 class Passing:
@@ -43,7 +44,8 @@ class Passing:
         on_retry: Callable[[str, DeliveryError], None],
     ) -> None:
         self._chain = chain
-        self._partition = partition
+        # most event sinks have but one
+        self._partition = None if getattr(partition, "__func__", None) is Sink.partition else partition
         self._gate = gate
         self._retry_policy = retry
         self._landing = landing
@@ -120,7 +122,9 @@ class Passing:
 
     def _place(self, passage: Passage) -> None:
         """Name each event's partition; one that has none fails alone."""
-        through = []
+        if self._partition is None:
+            return
+        nowhere: set[Held] = set()
         for one in passage.through:
             try:
                 partition = self._partition(one.event)
@@ -129,9 +133,9 @@ class Passing:
                 one.partition = partition
             except Exception as error:  # noqa: BLE001  # accuses this event alone
                 passage.stopped.append(Stopped(one, SINK, as_delivery_error(error), sanitised=True))
-            else:
-                through.append(one)
-        passage.through = through
+                nowhere.add(one)
+        if nowhere:
+            passage.through = [one for one in passage.through if one not in nowhere]
 
     def _condemn(self, stopped: Stopped) -> bool:
         """Let an event die here, if it is to blame and not too many are; False if it has to be tried again."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import anyio
-
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, TransientError, UnavailableError
 from forkstream.event import Failure
 from forkstream.flow.custody import Held
 from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.gate import Gate
+from forkstream.flow.loop_time import loop_time
 
 HOLD_MARGIN = 60.0
 """Seconds before the source's hold limit at which events are given up, while they can still be shown again in order."""
@@ -37,7 +36,7 @@ class Patience:
 
     def pause(self, error: DeliveryError, held: Iterable[Held]) -> float | None:
         """Seconds to wait before the next try; None if patience, or the source's, would be over by then."""
-        now = anyio.current_time()
+        now = loop_time()
         hold_ends = min(one.receive.hold_until for one in held) - HOLD_MARGIN
         if isinstance(error, UnavailableError):
             self._failing_since = None  # an outage that someone has to mend costs no patience: the gate waits

@@ -16,6 +16,7 @@ from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError
 from forkstream.flow.budget import Budget
 from forkstream.flow.custody import Custody, Held, Outcome
+from forkstream.flow.loop_time import loop_time
 from forkstream.ports import Receipt, Refusal
 
 Apply: TypeAlias = Callable[[Sequence[Receipt]], Awaitable[Mapping[Receipt, Refusal]]]
@@ -86,7 +87,7 @@ class Settlement:
         async with anyio.create_task_group() as tasks:
             while self._packs or not self._closed:
                 self._woken = anyio.Event()
-                self._send(tasks, anyio.current_time())
+                self._send(tasks, loop_time())
                 if not self._closed:
                     with anyio.CancelScope(deadline=min((pack.due for pack in self._packs.values()), default=math.inf)):
                         await self._woken.wait()
@@ -113,7 +114,7 @@ class Settlement:
         self.settled[outcome] += len(held)
         pack = self._packs.get(delay)
         if pack is None:
-            pack = self._packs[delay] = _Pack(anyio.current_time() + self.LINGER)
+            pack = self._packs[delay] = _Pack(loop_time() + self.LINGER)
             self._woken.set()
         pack.held += held
         if len(pack.held) >= self._custody.settles_at_once:
@@ -144,7 +145,7 @@ class Settlement:
         return again
 
     def _still_valid(self, held: Sequence[Held]) -> Sequence[Held]:
-        now = anyio.current_time()
+        now = loop_time()
         gone = [one for one in held if now >= one.receive.hold_until]
         if not gone:
             return held

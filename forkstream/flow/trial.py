@@ -21,6 +21,7 @@ from forkstream.flow.ask import ask
 from forkstream.flow.custody import Held
 from forkstream.flow.destination import Accused, Destination
 from forkstream.flow.gate import TOO_MANY_DEAD
+from forkstream.flow.loop_time import loop_time
 from forkstream.flow.patience import Patience, longest_wish
 from forkstream.flow.writers import Writing
 
@@ -67,12 +68,12 @@ class Trial:
 
     async def _attempt(self, writing: Writing, number: int) -> DeliveryError | None:
         self._condemned = []
-        began, events = anyio.current_time(), len(self.left)
+        began, events = loop_time(), len(self.left)
         try:
             failures = await ask(lambda: writing.attempt(number), self._to.retry.write_timeout)
         except DeliveryError as error:
             self._to.on_attempt(events, began, error)
-            self._to.on_timed("failed", anyio.current_time() - began)
+            self._to.on_timed("failed", loop_time() - began)
             self._to.on_failure(error, len(self.left))
             if isinstance(error, UnavailableError):
                 self._to.gate.halt(error)
@@ -80,7 +81,7 @@ class Trial:
         again = sum(failure.kind is FailureKind.TRANSIENT for failure in failures)
         self._to.on_attempt(events, began, TransientError("partial") if again * 10 >= events else None)
         outcome = "written" if not failures else "partial" if len(failures) < events else "failed"
-        self._to.on_timed(outcome, anyio.current_time() - began)
+        self._to.on_timed(outcome, loop_time() - began)
         return self._sort(failures)
 
     def _sort(self, failures: Collection[Failure]) -> DeliveryError | None:

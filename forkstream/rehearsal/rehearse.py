@@ -40,7 +40,7 @@ async def rehearse(flow: Flow, events: Sequence[Event], *, pretend: bool) -> Rep
 
 async def _rehearsed(flow: Flow, events: Sequence[Event], *, pretend: bool) -> Report:
     receive = Receive(anyio.current_time(), math.inf, math.inf)
-    held = [Held(event, number, receive) for number, event in enumerate(events, 1)]
+    held = [Held.of(event, number, receive) for number, event in enumerate(events, 1)]
     report = Report()
     passage = await Chain(flow.steps).run(held)
     for reason, dropped in passage.dropped.items():

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import anyio
 import anyio.lowlevel
+import msgspec
 from msgspec import Meta
 
 from forkstream.event import Event
@@ -125,6 +126,4 @@ class MemorySource(Source[MemoryConfig]):
 
 
 def _received(message: _Message) -> Event:
-    event = message.event.with_()
-    event.receive_count = message.receives
-    return event
+    return msgspec.structs.replace(message.event, receive_count=message.receives)

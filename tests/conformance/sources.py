@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import anyio.lowlevel
+import msgspec
 
 from forkstream.errors import PermanentError, TransientError, UnavailableError
 from forkstream.event import Event
@@ -73,9 +74,10 @@ class NeverCounts(Pond):
 
     async def receive(self, limit: int, *, hold: float, wait: float) -> Received:
         received = await super().receive(limit, hold=hold, wait=wait)
-        for event, _ in received:
-            event.receive_count = 0 if event.receive_count == 1 else event.receive_count
-        return received
+        return [
+            (event if event.receive_count > 1 else msgspec.structs.replace(event, receive_count=0), receipt)
+            for event, receipt in received
+        ]
 
 
 class IgnoresLimit(Pond):

@@ -36,13 +36,13 @@ def test_every_limit_holds_for_any_arrivals(
         now += pause
         if action == "due":
             due = batcher.close_due(now)
-            assert all(now - batch.opened_at >= max_age for batch in due)
+            assert all(now >= batch.opened_at + max_age for batch in due)
             assert batcher.next_due is None or batcher.next_due > now
             closed += due
         elif action == "fullest":
             closed += batcher.close_fullest(CloseReason.PRESSURE)
         else:
-            held = Held(Event(b"x" * size, id=str(number)), number, Receive(now, 60, 3600))
+            held = Held.of(Event(b"x" * size, id=str(number)), number, Receive(now, 60, 3600))
             added.append(held)
             closed += batcher.add(held, partition, now)
         assert batcher.open <= max_open
@@ -66,7 +66,7 @@ def test_the_reason_says_which_limit_closed() -> None:
     limits = Limits(max_events=2, max_bytes=100, max_age=10)
 
     def add(batcher: Batcher, size: int, at: float = 0.0) -> list[CloseReason | None]:
-        held = Held(Event(b"x" * size, id="1"), 1, Receive(0, 60, 3600))
+        held = Held.of(Event(b"x" * size, id="1"), 1, Receive(0, 60, 3600))
         return [batch.reason for batch in batcher.add(held, "", at)]
 
     batcher = Batcher(limits)

@@ -25,7 +25,7 @@ from tests.sanitize_kit import ORDER
 def hold(count, decoded):
     receive, held = Receive(0.0, 30.0, 3600.0), []
     for number in range(count):
-        one = Held(Event(bytes(bytearray(ORDER)), id=f"{number:036d}", sent_at=float(number)), f"{number:0400d}", receive)
+        one = Held.of(Event(bytes(bytearray(ORDER)), id=f"{number:036d}", sent_at=float(number)), f"{number:0400d}", receive)
         if decoded:
             one.event.data
             one.decoded()

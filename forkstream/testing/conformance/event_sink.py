@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
+import msgspec
 import pytest
 
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
@@ -99,8 +100,7 @@ class EventSinkConformance(SinkConformance[EventSink[Settings]]):
             if refused is None or not sink.ordered:
                 return
             events = [*self.events(3), refused, *self.events(3, start=3)]
-            for event in events:
-                event.group = "one"
+            events = [msgspec.structs.replace(event, group="one") for event in events]
             try:
                 failures = await call(sink, events)
             except DeliveryError:
