@@ -70,13 +70,17 @@ class AgeHistogram(Collector):
     def observe(self, fork: str, sent_at: Sequence[float], now: float) -> float:
         """Observe events sent at these moments (seconds since the epoch) as durable ``now``; returns their mean age."""
         counts = self._counts.setdefault(fork, [0] * (len(_EVENT_SECONDS) + 1))
-        total = 0.0
-        for sent in sent_at:
-            age = now - sent
-            if age < 0:  # clocks differ
-                age = 0.0
-            total += age
-            counts[bisect.bisect_left(_EVENT_SECONDS, age)] += 1
+        youngest, oldest = now - max(sent_at, default=now), now - min(sent_at, default=now)
+        bucket = bisect.bisect_left(_EVENT_SECONDS, oldest)
+        if youngest >= 0 and bucket == bisect.bisect_left(_EVENT_SECONDS, youngest):  # most batches: 0.05 µs an event
+            counts[bucket] += len(sent_at)
+            total = now * len(sent_at) - sum(sent_at)
+        else:
+            total = 0.0
+            for sent in sent_at:
+                age = max(0.0, now - sent)  # clocks differ
+                total += age
+                counts[bisect.bisect_left(_EVENT_SECONDS, age)] += 1
         self._sums[fork] = self._sums.get(fork, 0.0) + total
         return total / len(sent_at) if sent_at else 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -10,7 +11,7 @@ from anyio.abc import TaskGroup
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, PermanentError, UnavailableError
 from forkstream.event import Event
-from forkstream.flow.ask import ask
+from forkstream.flow.ask import TimeLimit, ask
 from forkstream.flow.batcher import Batch, Batcher, CloseReason
 from forkstream.flow.budget import Budget
 from forkstream.flow.custody import Custody, Held
@@ -157,25 +158,36 @@ class Intake:
         """Receive until the fork drains or has more pollers than it needs; the first one sees to others."""
         backoff = Backoff(first=0.5)
         try:
-            while await self._gate.receiving() and self._polling <= self.pollers:
-                limit = self._wanted()
-                if not limit:
-                    await self._gate.rest(1.0)
-                    continue
-                await self._gate.pause_between_probes()
-                with await self._budget.reserve(limit) as room:
-                    async with self.origin.turn():
-                        if self._wanted() < limit:
-                            continue  # so it was before the waits
-                        is_probe = self._gate.troubled
-                        answer = await self._receive(room.events, backoff)
-                    held = self._custody.take(answer or (), loop_time(), is_probe=is_probe)
-                    room.arrived(len(held), sum([one.charge for one in held]))
-                if answer is not None:
-                    self._pace(len(held), room.events, tasks)
-                    await self._take(held, tasks, full=len(held) >= room.events)
+            while await self._goes_on():
+                with TimeLimit() as limit:
+                    while await self._goes_on():
+                        await self._receive_next(limit, backoff, tasks)
+                    return
+                await self._not_received(limit.error, backoff)
         finally:
             self._polling -= 1
+
+    async def _goes_on(self) -> bool:
+        return await self._gate.receiving() and self._polling <= self.pollers
+
+    async def _receive_next(self, limit: TimeLimit, backoff: Backoff, tasks: TaskGroup) -> None:
+        wanted = self._wanted()
+        if not wanted:
+            await self._gate.rest(1.0)
+            return
+        if self._gate.troubled:
+            await self._gate.pause_between_probes()
+        with await self._budget.reserve(wanted) as room:
+            async with self.origin.turn():
+                if self._wanted() < wanted:
+                    return  # so it was before the waits
+                is_probe = self._gate.troubled
+                answer = await self._receive(room.events, limit, backoff)
+            held = self._custody.take(answer or (), loop_time(), is_probe=is_probe)
+            room.arrived(len(held), sum([one.charge for one in held]))
+        if answer is not None:
+            self._pace(len(held), room.events, tasks)
+            await self._take(held, tasks, full=len(held) >= room.events)
 
     def _wanted(self) -> int:
         """How many events this poller may ask for now: one, if that has to tell how the destination is."""
@@ -186,20 +198,17 @@ class Intake:
         held = self._budget.events if self._custody.trouble else self.probing
         return 0 if held else 1
 
-    async def _receive(self, limit: int, backoff: Backoff) -> Sequence[tuple[Event, Receipt]] | None:
+    async def _receive(
+        self, events: int, limit: TimeLimit, backoff: Backoff
+    ) -> Sequence[tuple[Event, Receipt]] | None:
         # what is open in an ordered fork holds back the next events of its groups: don't wait for others meanwhile
         wait = 0.0 if self._groups and self._batcher.open else self._poll_wait
         began = loop_time()
         self._waits = wait > 0
         try:
-            answer = await ask(lambda: self._answer(limit, wait), wait + self.ANSWER_SECONDS)
+            answer = await limit.ask(partial(self._answer, events, wait), wait + self.ANSWER_SECONDS)
         except DeliveryError as error:
-            self.polled_at = loop_time()  # backing off is a reason to wait, not a stall
-            self._meter.failed("source", error, 1)
-            if isinstance(error, UnavailableError | PermanentError):
-                self.origin.halt(error)
-            else:
-                await self._gate.rest(backoff.wait())
+            await self._not_received(error, backoff)
             return None
         finally:
             self._waits = False
@@ -207,10 +216,18 @@ class Intake:
         self.origin.succeeded()
         backoff.reset()
         size = sum([len(event.body) for event, _ in answer])
-        self._meter.received(len(answer), size, limit, self.polled_at - began)
+        self._meter.received(len(answer), size, events, self.polled_at - began)
         if not answer:  # a source that doesn't wait for its first event is asked once a second
             await self._gate.rest(min(1.0, began + wait - self.polled_at))
         return answer
+
+    async def _not_received(self, error: DeliveryError, backoff: Backoff) -> None:
+        self.polled_at = loop_time()  # backing off is a reason to wait, not a stall
+        self._meter.failed("source", error, 1)
+        if isinstance(error, UnavailableError | PermanentError):
+            self.origin.halt(error)
+        else:
+            await self._gate.rest(backoff.wait())
 
     async def _answer(self, limit: int, wait: float) -> Sequence[tuple[Event, Receipt]]:
         answer = await self._source.receive(limit, hold=self._custody.hold, wait=wait)

@@ -155,4 +155,4 @@ class Settlement:
 
     def _finish(self, held: Sequence[Held]) -> None:
         self._custody.forget(held)
-        self._budget.release(len(held), sum(one.charge for one in held))
+        self._budget.release(len(held), sum([one.charge for one in held]))

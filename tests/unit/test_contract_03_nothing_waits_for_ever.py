@@ -141,7 +141,7 @@ def test_a_fork_that_hangs_by_a_bug_of_the_runtime_is_stalled(hangs: str, monkey
         source = memory_source(events(100))
         fork = fork_of(source, ScriptedSink(), max_held_events=20)
         if hangs == "receive":
-            monkeypatch.setattr("forkstream.flow.intake.ask", for_ever)
+            monkeypatch.setattr("forkstream.flow.intake.Intake._receive", for_ever)
         else:
             monkeypatch.setattr("forkstream.flow.fork.deliver", for_ever)
         async with running(fork, drain_within=10):
