@@ -12,8 +12,10 @@ MAX_BODY = 64 * 2**20
 """Bytes of a body: ten messages of 1 MiB each, with every character escaped, see ReceiveMessage."""
 
 # one expression for all: a line end that only some take for one would make two parsers see two answers
-_HEAD = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*)*")
-_FRAMING = re.compile(r"\r\n(connection|content-length|transfer-encoding):[ \t]*([^\r\n]*)", re.IGNORECASE)
+_HEAD = re.compile(
+    rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*+)?+(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\r\n\0]*+)*+"
+)
+_FRAMING = re.compile(rb"\r\n(connection|content-length|transfer-encoding):[ \t]*+([^\r\n]*+)")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?")
 
 
@@ -25,7 +27,7 @@ class Answer(msgspec.Struct, frozen=True):
     """A whole answer; ``head`` is its status line and headers as they came."""
 
     status: int
-    head: str
+    head: bytes
     body: bytes
     reusable: bool
     """Whether the connection is good for another request."""
@@ -33,31 +35,35 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def headers(self) -> dict[str, str]:
         """All headers, by names in lower case; of one that came twice, the last value. Read only if somebody asks."""
-        fields = (line.partition(":") for line in self.head.split("\r\n")[1:])
+        fields = (line.partition(":") for line in self.head.decode("latin-1").split("\r\n")[1:])
         return {name.lower(): value.strip(" \t") for name, _, value in fields}
 
 
 class AnswerReader:
-    """Reads one answer: ``feed`` it bytes until it returns the answer, or ``end`` it when the server has hung up.
+    """Reads answers, one after the other: ``feed`` it bytes until it returns one, or ``end`` it when the server has hung up.
 
     Both raise :class:`BrokenAnswerError`. A body's end is where Content-Length or the last chunk says, or the end of the
-    connection. Interim answers (100 Continue) are skipped. Bytes after the answer make the connection not reusable.
+    connection. Interim answers (100 Continue) are skipped. Bytes after an answer make the connection not reusable.
     """
+
+    # Measured, an answer of 12 KB that comes at once: 3.4 µs; 12 with every byte taken through a buffer and every head as text.
 
     def __init__(self, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
         self._max_head = max_head
         self._max_body = max_body
         self._buffer = bytearray()
         self.begun = False
-        """Whether any byte has come."""
+        """Whether any byte of the answer has come."""
         self._status = 0  # 0: the head is not here yet
-        self._head = ""
+        self._head = b""
         self._keep_alive = False
         self._length: int | None = None  # None: chunked, or until the end of the connection
         self._chunks: _Chunks | None = None
 
     def feed(self, data: bytes) -> Answer | None:
         """Take the next bytes; give the answer once it is whole."""
+        if not self.begun and (answer := self._whole(data)):
+            return answer
         buffer = self._buffer
         buffer += data
         self.begun = self.begun or bool(data)
@@ -67,7 +73,7 @@ class AnswerReader:
                 raise BrokenAnswerError(f"the headers are larger than {self._max_head} bytes")
             if end < 0:
                 return None
-            self._read_head(bytes(buffer[:end]).decode("latin-1"))
+            self._read_head(bytes(buffer[:end]))
             del buffer[: end + 4]
         if self._chunks is not None:
             return self._answer(self._chunks.body) if self._chunks.read(buffer) else None
@@ -82,6 +88,18 @@ class AnswerReader:
         del buffer[: self._length]
         return self._answer(body)
 
+    def _whole(self, data: bytes) -> Answer | None:
+        """Give the answer if these bytes are just that, as most are: nothing is copied but its body."""
+        end = data.find(b"\r\n\r\n")
+        if not 0 < end <= self._max_head:
+            return None
+        head = data[:end]
+        self._read_head(head)
+        if self._status and self._length == len(data) - end - 4:
+            return self._answer(data[end + 4 :])
+        self._clear()
+        return None
+
     def end(self) -> Answer:
         """Take the end of the connection; it is the end of an answer that states no length."""
         if not self._status or self._chunks is not None or self._length is not None:
@@ -92,9 +110,17 @@ class AnswerReader:
         return self._answer(body)
 
     def _answer(self, body: bytes) -> Answer:
-        return Answer(self._status, self._head, body, self._keep_alive and not self._buffer)
+        answer = Answer(self._status, self._head, body, self._keep_alive and not self._buffer)
+        self._clear()
+        return answer
 
-    def _read_head(self, head: str) -> None:
+    def _clear(self) -> None:
+        self.begun = False
+        self._status, self._head, self._length, self._chunks = 0, b"", None, None
+        if self._buffer:  # else it would keep its memory while the connection is idle
+            self._buffer = bytearray()
+
+    def _read_head(self, head: bytes) -> None:
         match = _HEAD.fullmatch(head)
         if match is None:
             raise BrokenAnswerError("this is no HTTP/1.1")
@@ -105,20 +131,20 @@ class AnswerReader:
             return
         self._status, self._head = status, head
         framing = _framing(head)
-        options = framing.get("connection", "").lower()
-        self._keep_alive = "close" not in options and (match[1] == "1" or "keep-alive" in options)
+        options = framing.get(b"connection", b"")
+        self._keep_alive = b"close" not in options and (match[1] == b"1" or b"keep-alive" in options)
         self._find_length(status, framing)
 
-    def _find_length(self, status: int, framing: dict[str, str]) -> None:
-        coding, length = framing.get("transfer-encoding"), framing.get("content-length")
+    def _find_length(self, status: int, framing: dict[bytes, bytes]) -> None:
+        coding, length = framing.get(b"transfer-encoding"), framing.get(b"content-length")
         if status in {204, 304}:
             self._length = 0
         elif coding is not None:
-            if coding.lower() != "chunked" or length is not None:
+            if coding != b"chunked" or length is not None:
                 raise BrokenAnswerError("the length of the body is told in two ways, or in an unknown one")
             self._chunks = _Chunks(self._max_body, self._max_head)
         elif length is not None:
-            if not (length.isascii() and length.isdigit() and len(length) < 12):
+            if not (length.isdigit() and len(length) < 12):
                 raise BrokenAnswerError("the length of the body is no number")
             self._length = int(length)
             if self._length > self._max_body:
@@ -178,12 +204,12 @@ class _Chunks:
         return True
 
 
-def _framing(head: str) -> dict[str, str]:
-    """Read the headers that say where the answer ends and whether another may follow."""
-    framing: dict[str, str] = {}
-    for found, text in _FRAMING.findall(head):
-        name, value = found.lower(), text.rstrip(" \t")
-        if name in framing and name != "connection" and framing[name] != value:
+def _framing(head: bytes) -> dict[bytes, bytes]:
+    """Read the headers that say where the answer ends and whether another may follow, in lower case."""
+    framing: dict[bytes, bytes] = {}
+    for name, text in _FRAMING.findall(head.lower()):
+        value = text.rstrip(b" \t")
+        if name in framing and name != b"connection" and framing[name] != value:
             raise BrokenAnswerError("the length of the body is told in two ways")
-        framing[name] = f"{framing[name]}, {value}" if name == "connection" and name in framing else value
+        framing[name] = b"%b, %b" % (framing[name], value) if name == b"connection" and name in framing else value
     return framing

@@ -24,7 +24,8 @@ class Exchange(asyncio.Protocol):
         self._reader = AnswerReader()
         self._waiter: asyncio.Future[Answer] | None = None
         self._patience = 0.0
-        self._heard_at = 0.0
+        self.heard_at = 0.0
+        """When the server's last bytes came, on the loop's clock."""
         self._timer: asyncio.TimerHandle | None = None
         self.usable = False
         """Whether another request can be sent; False once the server hung up, sent too much or said that it will close."""
@@ -42,9 +43,10 @@ class Exchange(asyncio.Protocol):
             raise LostConnectionError("the server closed the connection")
         self.usable = False
         self._patience = patience
-        self._heard_at = self._loop.time()
+        self.heard_at = self._loop.time()
         self._waiter = self._loop.create_future()
-        self._timer = self._loop.call_later(patience, self._check_silence)
+        if self._timer is None:  # one serves all requests until it rings: it is then put off, if anything was heard
+            self._timer = self._loop.call_later(patience, self._check_silence)
         self._transport.write(request)
         try:
             return await self._waiter
@@ -53,11 +55,13 @@ class Exchange(asyncio.Protocol):
             raise
         finally:
             self._waiter = None
-            self._timer.cancel()
 
     def close(self) -> None:
         """Close at once; what is under way is lost."""
         self.usable = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -66,7 +70,7 @@ class Exchange(asyncio.Protocol):
         self.usable = True
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
+        self.heard_at = self._loop.time()
         waiter = self._waiter
         if waiter is None or waiter.done():
             self.close()
@@ -85,6 +89,9 @@ class Exchange(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.usable = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         waiter = self._waiter
         if waiter is None or waiter.done():
             return
@@ -100,18 +107,18 @@ class Exchange(asyncio.Protocol):
 
     def _finish(self, waiter: asyncio.Future[Answer], answer: Answer) -> None:
         waiter.set_result(answer)
-        self._reader = AnswerReader()  # this one would keep its memory while the connection is idle
         self.used += 1
         self.usable = answer.reusable
         if not answer.reusable:
             self.close()
 
     def _check_silence(self) -> None:
-        """End the wait if the server has been silent too long; one timer a request, however many pieces its answer has."""
+        """End the wait if the server has been silent too long; one timer, however many requests and pieces of answers."""
+        self._timer = None
         waiter = self._waiter
         if waiter is None or waiter.done():
             return
-        left = self._heard_at + self._patience - self._loop.time()
+        left = self.heard_at + self._patience - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_silence)
         else:

@@ -24,6 +24,8 @@ from forkstream.errors import DeliveryError
 
 _SKEW_SECONDS = 240
 """A clock this far off explains a refusal: AWS takes signatures made within five minutes of its own time."""
+_REMEMBERED = 1024
+"""Bytes of a request's body that is worth a comparison with the next one: receives are, what holds events is not kept."""
 _REFUSALS_OF_A_SIGNATURE = frozenset({"clock_skew", "credentials", "denied"})
 
 
@@ -35,6 +37,13 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before the operation in ``X-Amz-Target``."""
     headers: tuple[tuple[str, str], ...] = ()
     """Further headers of every request, lower case."""
+
+
+class _Signed(msgspec.Struct, frozen=True):
+    body: bytes
+    at: int
+    credentials: ReadOnlyCredentials
+    request: bytes
 
 
 class JsonService:
@@ -51,6 +60,8 @@ class JsonService:
         self._skew = 0.0
         """Seconds by which AWS's clock is ahead of ours."""
         self._preludes: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {}
+        self._last: dict[str, _Signed] = {}
+        """The last small request of each operation."""
         self._start = (
             f"POST {endpoint.path} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
             f"User-Agent: forkstream/{version('forkstream')}\r\n"
@@ -102,12 +113,19 @@ class JsonService:
         raise error
 
     def _request(self, operation: str, body: bytes, credentials: ReadOnlyCredentials) -> bytes:
+        at = int(time.time() + self._skew)
+        last = self._last.get(operation)
+        if last is not None and last.body == body and last.at == at and last.credentials is credentials:
+            return last.request  # receives ask for the same again and again
         prelude = self._preludes.get(operation)
         if prelude is None:
             prelude = self._preludes[operation] = self._prelude(operation)
         start, signed = prelude
-        signature = self._signer.sign(signed, body, credentials, int(time.time() + self._skew))
-        return f"{start}{signature}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        signature = self._signer.sign(signed, body, credentials, at)
+        request = f"{start}{signature}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        if len(body) <= _REMEMBERED:
+            self._last[operation] = _Signed(body, at, credentials, request)
+        return request
 
     def _prelude(self, operation: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         signed = (

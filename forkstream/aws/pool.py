@@ -46,7 +46,10 @@ class ConnectionPool:
         A kept connection can be dead without our knowing; a ``repeatable`` request that meets one is sent once more, over
         a new connection. Raises what :meth:`Exchange.ask` raises, and OSError or TimeoutError if none can be made.
         """
-        await self._take_place()
+        if self._places > 0:
+            self._places -= 1
+        else:
+            await self._wait_for_place()
         try:
             kept = self._reusable()
             if kept is not None:
@@ -57,7 +60,10 @@ class ConnectionPool:
                         raise
             return await self._ask(await self._connect(), request)
         finally:
-            self._give_place()
+            if self._line:
+                self._give_place()
+            else:
+                self._places += 1
 
     def close(self) -> None:
         """Close every connection; requests under way are lost."""
@@ -78,7 +84,7 @@ class ConnectionPool:
         finally:
             self._under_way.discard(exchange)
         if exchange.usable:
-            kept.idle_since = asyncio.get_running_loop().time()
+            kept.idle_since = exchange.heard_at
             self._free.append(kept)
             if self._sweeper is None:
                 self._sweep_later()
@@ -109,10 +115,7 @@ class ConnectionPool:
             raise TimeoutError(f"no connection within {CONNECT_SECONDS:.0f} s") from None
         return _Kept(exchange, loop.time())
 
-    async def _take_place(self) -> None:
-        if self._places > 0:
-            self._places -= 1
-            return
+    async def _wait_for_place(self) -> None:
         turn = asyncio.get_running_loop().create_future()
         self._line.append(turn)
         try:

@@ -198,9 +198,7 @@ class Intake:
         held = self._budget.events if self._custody.trouble else self.probing
         return 0 if held else 1
 
-    async def _receive(
-        self, events: int, limit: TimeLimit, backoff: Backoff
-    ) -> Sequence[tuple[Event, Receipt]] | None:
+    async def _receive(self, events: int, limit: TimeLimit, backoff: Backoff) -> Sequence[tuple[Event, Receipt]] | None:
         # what is open in an ordered fork holds back the next events of its groups: don't wait for others meanwhile
         wait = 0.0 if self._groups and self._batcher.open else self._poll_wait
         began = loop_time()

@@ -68,6 +68,7 @@ class SqsSource(Source[SqsSourceConfig]):
         self._aws = config.aws.over(context.aws)
         self.ordered = self._address.fifo
         self._unanswered: list[str] = []
+        self._unwraps = config.envelope != "raw"
 
     def connect(self) -> AbstractAsyncContextManager[QueueClient]:
         """Open the wire. Another one takes this one's place here."""
@@ -105,9 +106,15 @@ class SqsSource(Source[SqsSourceConfig]):
             hold=min(max(math.ceil(hold), 1), MAX_VISIBILITY),
             wait=min(max(math.floor(wait), 0), MAX_WAIT),
         )
-        intact = [message for message in messages if is_intact(message)]
-        self.damaged += len(messages) - len(intact)
-        return [(await self._event(message), message.receipt) for message in intact]
+        received: list[tuple[Event, Receipt]] = []
+        for message in messages:
+            if not is_intact(message):
+                self.damaged += 1
+                continue
+            content = await self._envelope(message) if self._unwraps and may_be_wrapped(message) else None
+            group = message.group if self.ordered else None  # a standard queue's group is a tenant, not an order
+            received.append((_event(message, content or message, group), message.receipt))
+        return received
 
     async def delete(self, receipts: Sequence[Receipt]) -> Collection[Refusal]:
         return await self._settle(receipts, self._queue.delete_batch)
@@ -159,25 +166,8 @@ class SqsSource(Source[SqsSourceConfig]):
             self._unanswered.append(attempt)
             raise
 
-    async def _event(self, message: ReceivedMessage) -> Event:
-        content = await self._envelope(message) or message
-        origin = Origin.parse(content.attributes.get(ORIGIN_ATTRIBUTE))
-        attributes = content.attributes
-        if origin is not None:
-            attributes = {name: value for name, value in attributes.items() if name != ORIGIN_ATTRIBUTE}
-        return Event(
-            content.body,
-            id=content.id if origin is None else origin.id,
-            sent_at=content.sent_at if origin is None else origin.sent_at,
-            receive_count=message.receive_count,
-            attributes=attributes,
-            group=message.group if self.ordered else None,  # a standard queue's group is a tenant, not an order
-        )
-
     async def _envelope(self, message: ReceivedMessage) -> Envelope | None:
-        """Find SNS's envelope around a message. It keeps the attributes inside, so a message that has some is not wrapped."""
-        if self.config.envelope == "raw" or message.attributes:
-            return None
+        """Find SNS's envelope around a message."""
         envelope = Envelope.parse(message.body)
         if envelope is None or self.config.envelope == "sns":
             return envelope
@@ -200,6 +190,28 @@ class SqsSource(Source[SqsSourceConfig]):
             else:
                 refusals += [_refusal(chunk[failure.position], failure) for failure in outcome]
         return refusals
+
+
+def may_be_wrapped(message: ReceivedMessage) -> bool:
+    """Tell whether SNS's envelope may be around a message. It keeps the attributes inside, so one that has some is not wrapped."""
+    return not message.attributes and Envelope.marked(message.body)
+
+
+def _event(message: ReceivedMessage, content: ReceivedMessage | Envelope, group: str | None) -> Event:
+    attributes, identity, sent_at = content.attributes, content.id, content.sent_at
+    if ORIGIN_ATTRIBUTE in attributes:
+        origin = Origin.parse(attributes[ORIGIN_ATTRIBUTE])
+        if origin is not None:
+            attributes = {name: value for name, value in attributes.items() if name != ORIGIN_ATTRIBUTE}
+            identity, sent_at = origin.id, origin.sent_at
+    return Event(
+        content.body,
+        id=identity,
+        sent_at=sent_at,
+        receive_count=message.receive_count,
+        attributes=attributes,
+        group=group,
+    )
 
 
 def _refusal(receipt: str, failure: EntryFailure) -> Refusal:

@@ -181,11 +181,11 @@ async def test_a_slow_answer_is_no_silence() -> None:
         waiting = asyncio.create_task(exchange.ask(REQUEST, 30))
         while not exchange._reader.begun:
             await asyncio.sleep(0.001)
-        exchange._heard_at = started - 29  # the timer finds a second left
+        exchange.heard_at = started - 29  # the timer finds a second left
         exchange._check_silence()
         more.set()
         assert (await waiting).body == b"{}"
-        assert exchange._heard_at >= started
+        assert exchange.heard_at >= started
 
 
 async def test_a_cancelled_wait_closes_the_connection_so_that_its_answer_reaches_nobody_else() -> None:

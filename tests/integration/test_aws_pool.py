@@ -82,7 +82,7 @@ async def test_a_place_is_given_on_after_errors_and_cancelled_waits() -> None:
 
 async def test_a_place_that_was_given_to_a_cancelled_wait_is_given_on() -> None:
     async with pooled(size=1) as (pool, _), asyncio.timeout(60):
-        await pool._take_place()
+        pool._places -= 1
         waiting = asyncio.create_task(ask(pool))
         while not pool._line:
             await asyncio.sleep(0)
