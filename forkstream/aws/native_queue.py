@@ -69,7 +69,9 @@ class NativeQueueClient:
         self, limit: int, *, hold: int, wait: int, attempt: str | None = None
     ) -> Sequence[ReceivedMessage]:
         request = _ReceiveRequest(self._url, limit, hold, wait, attempt or msgspec.UNSET)
-        answer = await self._ask("ReceiveMessage", request, _RECEIVED, pool=self._polls)
+        answer = await self._ask(
+            "ReceiveMessage", request, _RECEIVED, permission="sqs:ReceiveMessage", pool=self._polls
+        )
         return [_received(message) for message in answer.messages or ()]
 
     async def delete_batch(self, receipts: Sequence[str]) -> Collection[EntryFailure]:

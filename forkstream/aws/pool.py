@@ -32,13 +32,14 @@ class ConnectionPool:
 
     def __init__(self, endpoint: Endpoint, size: int, patience: float) -> None:
         """Have up to ``size`` connections; ``patience`` is how many seconds a server may be silent in an answer."""
+        self._loop = asyncio.get_running_loop()
         self._endpoint = endpoint
         self._patience = patience
         self._free: list[_Kept] = []
         self._places = size
         self._line: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
-        self._under_way: set[Exchange] = set()
+        self._open: set[Exchange] = set()
 
     async def ask(self, request: bytes, *, repeatable: bool) -> Answer:
         """Send a request over a free connection or a new one.
@@ -70,37 +71,37 @@ class ConnectionPool:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
-        for kept in self._free:
-            kept.exchange.close()
         self._free.clear()
-        for exchange in list(self._under_way):
-            exchange.close()
+        while self._open:
+            self._open.pop().close()
 
     async def _ask(self, kept: _Kept, request: bytes) -> Answer:
         exchange = kept.exchange
-        self._under_way.add(exchange)
         try:
             answer = await exchange.ask(request, self._patience)
-        finally:
-            self._under_way.discard(exchange)
+        except BaseException:
+            self._open.discard(exchange)  # it is closed
+            raise
         if exchange.usable:
             kept.idle_since = exchange.heard_at
             self._free.append(kept)
             if self._sweeper is None:
                 self._sweep_later()
+        else:
+            self._open.discard(exchange)
         return answer
 
     def _reusable(self) -> _Kept | None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         while self._free:
             kept = self._free.pop()
             if kept.exchange.usable and now < min(kept.idle_since + IDLE_SECONDS, kept.made_at + AGE_SECONDS):
                 return kept
-            kept.exchange.close()
+            self._close(kept)
         return None
 
     async def _connect(self) -> _Kept:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         endpoint = self._endpoint
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -113,10 +114,15 @@ class ConnectionPool:
                 )
         except TimeoutError:
             raise TimeoutError(f"no connection within {CONNECT_SECONDS:.0f} s") from None
+        self._open.add(exchange)
         return _Kept(exchange, loop.time())
 
+    def _close(self, kept: _Kept) -> None:
+        kept.exchange.close()
+        self._open.discard(kept.exchange)
+
     async def _wait_for_place(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
+        turn = self._loop.create_future()
         self._line.append(turn)
         try:
             await turn
@@ -134,15 +140,15 @@ class ConnectionPool:
         self._places += 1
 
     def _sweep_later(self) -> None:
-        self._sweeper = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._sweep)
+        self._sweeper = self._loop.call_later(IDLE_SECONDS, self._sweep)
 
     def _sweep(self) -> None:
         """Close what has been idle for too long; what is used least lies in front."""
         self._sweeper = None
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         stale = [kept for kept in self._free if not kept.exchange.usable or now >= kept.idle_since + IDLE_SECONDS]
         self._free = [kept for kept in self._free if kept not in stale]
         for kept in stale:
-            kept.exchange.close()
+            self._close(kept)
         if self._free:
             self._sweep_later()

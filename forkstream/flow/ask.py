@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import anyio
 
 from forkstream.errors import DeliveryError, TransientError, UnavailableError, as_delivery_error
-from forkstream.flow.loop_time import loop_time
+from forkstream.flow.loop_time import loop_clock
 
 Answer = TypeVar("Answer")
 
@@ -36,6 +36,8 @@ class TimeLimit:
     def __init__(self) -> None:
         self._scope = anyio.CancelScope()
         self._seconds = 0.0
+        self._time = loop_clock()
+        self._task = asyncio.current_task()
 
     def __enter__(self) -> Self:
         self._scope.__enter__()
@@ -55,12 +57,12 @@ class TimeLimit:
         """As ``ask`` does; ends the block when the time is over."""
         scope, self._seconds = self._scope, seconds
         error: DeliveryError | None = None
-        cancellations = _cancellations()
-        scope.deadline = loop_time() + seconds
+        cancellations = self._cancellations()
+        scope.deadline = self._time() + seconds
         try:
             answer = await call()
         except asyncio.CancelledError:
-            if _cancellations() > cancellations or anyio.current_effective_deadline() == -math.inf:
+            if self._cancellations() > cancellations or anyio.current_effective_deadline() == -math.inf:
                 raise
             error = TransientError("cancelled")  # something of the plugin's own was, which ends nobody's task
         except Exception as raised:  # noqa: BLE001  # a plugin's bug must not end the fork
@@ -72,14 +74,12 @@ class TimeLimit:
             raise error
         return answer
 
+    def _cancellations(self) -> int:
+        return self._task.cancelling() if self._task else 0
+
 
 class _OverError(Exception):
     """The time is over, although the plugin took no notice."""
-
-
-def _cancellations() -> int:
-    task = asyncio.current_task()
-    return task.cancelling() if task else 0
 
 
 def _kind_of(raised: Exception) -> DeliveryError:

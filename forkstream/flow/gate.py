@@ -12,7 +12,7 @@ import msgspec
 
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, UnavailableError
-from forkstream.flow.loop_time import loop_time
+from forkstream.flow.loop_time import loop_clock
 
 TOO_MANY_DEAD = "dead_letter_ratio"
 """The code of a trouble that began since too many events were about to become dead letters."""
@@ -53,6 +53,7 @@ class Gate:
         self.paused = paused
         self.draining = False
         self.trouble: Trouble | None = None
+        self._time = loop_clock()
         self._changed = anyio.Event()
         self._prober = anyio.Lock()
         self._backoff = Backoff(*self.BACKOFF)
@@ -107,7 +108,7 @@ class Gate:
 
     def succeeded(self) -> None:
         """Something was written (or received, after a trouble of the source): all is well."""
-        self.succeeded_at = loop_time()
+        self.succeeded_at = self._time()
         self.failed_probes = 0
         self._accused_alone = 0
         if self.trouble:
@@ -132,12 +133,12 @@ class Gate:
 
     def settled(self, events: int) -> None:
         """Count events that ended well, against which the dead are weighed."""
-        self._dead.count(events, 0, loop_time())
+        self._dead.count(events, 0, self._time())
 
     def may_bury(self, events: int) -> bool:
         """Tell whether so many more events may become dead letters; if not, the fork receives one at a time."""
         in_doubt = self.trouble is not None and self.trouble.code == TOO_MANY_DEAD
-        if not in_doubt and self._dead.allows(events, loop_time()):
+        if not in_doubt and self._dead.allows(events, self._time()):
             return True
         self.probe(TOO_MANY_DEAD)
         return False
@@ -191,15 +192,15 @@ class Gate:
 
     async def rest(self, seconds: float) -> None:
         """Wait so long, or until the fork drains."""
-        await self._wait_until(loop_time() + seconds, lambda: False)
+        await self._wait_until(self._time() + seconds, lambda: False)
 
     async def _wait_until(self, time: float, over: Callable[[], bool]) -> None:
-        while not over() and not self.draining and (left := time - loop_time()) > 0:
+        while not over() and not self.draining and (left := time - self._time()) > 0:
             with anyio.move_on_after(left):
                 await self._changed.wait()
 
     def _begin(self, state: State, code: str, detail: str) -> None:
-        now = loop_time()
+        now = self._time()
         since = self.trouble.since if self.trouble else now
         if self.state is State.HALTED and state is State.PROBING:
             return  # halted is the stronger; only a success ends it

@@ -17,7 +17,7 @@ from forkstream.flow.budget import Budget
 from forkstream.flow.custody import Custody, Held
 from forkstream.flow.gate import Gate, State
 from forkstream.flow.landing import ForkLanding
-from forkstream.flow.loop_time import loop_time
+from forkstream.flow.loop_time import loop_clock
 from forkstream.flow.ordering import Groups
 from forkstream.flow.passing import Passing
 from forkstream.flow.pollers import Pollers
@@ -66,9 +66,10 @@ class Intake:
         self._asked_at = float("-inf")
         self.under_way = 0
         """Batches that are closed and not decided."""
+        self._time = loop_clock()
         self.origin = Gate()
         """Whether the source can be received from; the fork's other gate is about its destination."""
-        self.polled_at = loop_time()
+        self.polled_at = self._time()
 
     @property
     def open_batches(self) -> int:
@@ -112,8 +113,8 @@ class Intake:
                 self._opened = anyio.Event()
                 await self._opened.wait()
             else:
-                await anyio.sleep(max(0.0, due - loop_time()))
-                self._close(self._batcher.close_due(loop_time()))
+                await anyio.sleep(max(0.0, due - self._time()))
+                self._close(self._batcher.close_due(self._time()))
 
     def gather(self, held: Sequence[Held]) -> None:
         """Put events into the batches of their partitions."""
@@ -125,12 +126,12 @@ class Intake:
     def _gather(self, held: Sequence[Held]) -> None:
         if self._groups:
             self._gather_in_order(held, self._groups)
-        elif closed := self._batcher.add_all(held, loop_time()):
+        elif closed := self._batcher.add_all(held, self._time()):
             self._close(closed)
         self._opened.set()
 
     def _gather_in_order(self, held: Sequence[Held], groups: Groups) -> None:
-        now = loop_time()
+        now = self._time()
         for one in held:
             # closed by size it goes on its way with its groups, so before anybody joins it
             self._close(self._batcher.make_room(one, one.partition))
@@ -183,7 +184,7 @@ class Intake:
                     return  # so it was before the waits
                 is_probe = self._gate.troubled
                 answer = await self._receive(room.events, limit, backoff)
-            held = self._custody.take(answer or (), loop_time(), is_probe=is_probe)
+            held = self._custody.take(answer or (), self._time(), is_probe=is_probe)
             room.arrived(len(held), sum([one.charge for one in held]))
         if answer is not None:
             self._pace(len(held), room.events, tasks)
@@ -201,7 +202,7 @@ class Intake:
     async def _receive(self, events: int, limit: TimeLimit, backoff: Backoff) -> Sequence[tuple[Event, Receipt]] | None:
         # what is open in an ordered fork holds back the next events of its groups: don't wait for others meanwhile
         wait = 0.0 if self._groups and self._batcher.open else self._poll_wait
-        began = loop_time()
+        began = self._time()
         self._waits = wait > 0
         try:
             answer = await limit.ask(partial(self._answer, events, wait), wait + self.ANSWER_SECONDS)
@@ -210,7 +211,7 @@ class Intake:
             return None
         finally:
             self._waits = False
-        self.polled_at = loop_time()
+        self.polled_at = self._time()
         self.origin.succeeded()
         backoff.reset()
         size = sum([len(event.body) for event, _ in answer])
@@ -220,7 +221,7 @@ class Intake:
         return answer
 
     async def _not_received(self, error: DeliveryError, backoff: Backoff) -> None:
-        self.polled_at = loop_time()  # backing off is a reason to wait, not a stall
+        self.polled_at = self._time()  # backing off is a reason to wait, not a stall
         self._meter.failed("source", error, 1)
         if isinstance(error, UnavailableError | PermanentError):
             self.origin.halt(error)
@@ -248,7 +249,7 @@ class Intake:
             self.close_all(CloseReason.ORDER)
 
     def _pace(self, events: int, limit: int, tasks: TaskGroup) -> None:
-        self._found.answered(events, limit, loop_time(), refused=bool(self._budget.refusing))
+        self._found.answered(events, limit, self._time(), refused=bool(self._budget.refusing))
         self._start_pollers(tasks)
 
     def _close(self, batches: Sequence[Batch]) -> None:
@@ -257,14 +258,14 @@ class Intake:
             if self._groups:
                 self._groups.closed(batch)
             assert batch.reason is not None  # noqa: S101  # the batcher says why
-            age = loop_time() - batch.opened_at
+            age = self._time() - batch.opened_at
             self._meter.closed(batch.reason.value, len(batch.held), batch.bytes, age)
             self.under_way += 1
             self._on_batch(batch)
 
     async def _look_at_quota(self) -> None:
         """An empty receive while much is held: beyond its quota a queue answers with nothing, without a word."""
-        limit, now = self._source.in_flight_limit, loop_time()
+        limit, now = self._source.in_flight_limit, self._time()
         if limit is None or self._budget.events < limit // 100 or now - self._asked_at < 60:
             return
         self._asked_at = now
