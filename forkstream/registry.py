@@ -18,6 +18,7 @@ from typing import Self
 import msgspec
 
 from forkstream.errors import PluginError
+from forkstream.port_shape import misfits
 from forkstream.ports import (
     PORTS_VERSION,
     AsyncStage,
@@ -128,6 +129,8 @@ class Registry:
                 f"{who} is made for version {plugin.ports_version} of the ports, this forkstream has version "
                 f"{PORTS_VERSION}: install a release of {offer.distribution} that fits, or another forkstream"
             )
+        if wrong := misfits(plugin):
+            raise PluginError(f"{who} does not fit its port: {'; '.join(wrong)}")
         return plugin
 
     def _unknown(self, kind: Kind, name: str) -> str:

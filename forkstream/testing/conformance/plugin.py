@@ -13,6 +13,7 @@ import pytest
 
 from forkstream.errors import ConfigError, UnavailableError
 from forkstream.event import Json
+from forkstream.port_shape import misfits
 from forkstream.ports import PORTS_VERSION, Advice, Load, Permission, Plugin, Surroundings
 from forkstream.settings import Settings
 from forkstream.testing.conformance.checks import name_of
@@ -66,6 +67,10 @@ class PluginConformance(ABC, Generic[P]):
         """``ports_version`` is inherited; a plugin that sets its own is refused by every other version."""
         found = self.plugin().ports_version
         require(found == PORTS_VERSION, f"made for version {found} of the ports, this is version {PORTS_VERSION}")
+
+    def test_its_methods_are_as_its_port_calls_them(self) -> None:
+        """``async def`` where the port says so, a plain ``def`` elsewhere, with its parameters; settings from ``Settings``."""
+        require(not (wrong := misfits(type(self.plugin()))), "; ".join(wrong))
 
     def test_its_settings_refuse_a_field_that_they_do_not_know(self) -> None:
         """A misspelt field must stop the start: derive from ``Settings``, which sees to it."""
