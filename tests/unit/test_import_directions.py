@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "forkstream"
 
-GROUND = {"errors", "settings", "event", "ports", "ulid", "backoff"}
+GROUND = {"raised_at", "errors", "settings", "event", "ports", "ulid", "backoff"}
 """What everybody may know, plugins' authors included."""
 OBJECTS = {"envelope", "formats", "letters"}
 """What events look like when they are stored."""
@@ -18,7 +18,8 @@ PLUGINS = {"sources", "stages", "sinks"}
 RUNTIME = {"flow", "telemetry"}
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
+    "raised_at": set(),
+    "errors": {"raised_at"},
     "settings": set(),
     "ulid": set(),
     "backoff": set(),
