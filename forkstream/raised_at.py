@@ -27,8 +27,10 @@ def raised_at(error: BaseException) -> str:
 
 
 def _is_theirs(code: CodeType) -> bool:
-    """Tell a plugin and its libraries from forkstream, its own plugins aside, and from Python's library."""
+    """Tell a plugin and its libraries from what calls it: forkstream, its own plugins aside, anyio and Python's library."""
     file = code.co_filename
     if file.startswith(_OWN):
         return file.removeprefix(_OWN)[1:].startswith(("sinks", "sources", "stages"))
+    if "/anyio/" in Path(file).as_posix():  # it runs what blocks in a thread
+        return False
     return not file.startswith(("<frozen", _LIBRARY)) or "site-packages" in file

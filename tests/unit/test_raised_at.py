@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 from structlog.testing import capture_logs
 
@@ -35,13 +36,20 @@ def caught(sink: Buggy) -> Exception:
 
 def test_it_is_the_deepest_line_of_the_plugin_not_of_what_it_called() -> None:
     place = raised_at(caught(Buggy(Settings(), Context(fork="test"))))
-    assert place.endswith(f"{HERE}:27 in Buggy.below")
+    assert place.endswith(f"{HERE}:28 in Buggy.below")
+
+
+def test_it_is_the_plugin_s_in_a_worker_thread_too() -> None:
+    sink = Buggy(Settings(), Context(fork="test"))
+    with pytest.raises(ValueError, match="Expecting") as found:
+        anyio.run(anyio.to_thread.run_sync, sink.write, [])
+    assert raised_at(found.value).endswith("in Buggy.below")
 
 
 def test_a_bug_knows_its_place_and_an_error_that_was_never_raised_has_none() -> None:
     bug = as_delivery_error(caught(Buggy(Settings(), Context(fork="test"))))
     assert isinstance(bug, UnexpectedError)
-    assert bug.place.endswith(f"{HERE}:27 in Buggy.below")
+    assert bug.place.endswith(f"{HERE}:28 in Buggy.below")
     assert raised_at(ValueError("never raised")) == ""
     assert UnexpectedError("stage_returned_nothing").place == ""
 
