@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from forkstream.errors import TransientError
 from forkstream.ports import Context, EventSink, Permission
@@ -63,6 +63,11 @@ class CannotCheckTwice(Shelf):
             raise TransientError("busy")
 
 
+class GivesNothing(Shelf):
+    async def __aenter__(self) -> Self:
+        return cast("Self", None)
+
+
 class LeavesTask(Shelf):
     async def __aenter__(self) -> Self:
         self.task = asyncio.create_task(asyncio.sleep(60))
@@ -94,6 +99,7 @@ BROKEN: dict[type[Shelf], str] = {
     TakesWrongSettings: "test_wrong_settings_are_refused_with_a_reason",
     IoInConstructor: "test_its_constructor_does_no_io",
     CannotCheckTwice: "test_it_opens_checks_and_closes",
+    GivesNothing: "test_it_opens_checks_and_closes",
     LeavesTask: "test_closing_leaves_nothing_running",
     HidesErrors: "test_closing_after_an_error_does_not_hide_it",
     ChecksNothing: "test_check_tells_an_unusable_destination",

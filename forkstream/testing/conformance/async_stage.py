@@ -16,7 +16,6 @@ from forkstream.testing.cancellation import TURNS, cancel_after
 from forkstream.testing.conformance.checks import (
     forget_turns,
     longest_turn,
-    name_of,
     picture,
     require_kind,
     require_stable_code,
@@ -24,6 +23,7 @@ from forkstream.testing.conformance.checks import (
 from forkstream.testing.conformance.plugin import PluginConformance
 from forkstream.testing.loop_watch import blocking_calls
 from forkstream.testing.make_events import make_events, make_odd
+from forkstream.testing.name_of import name_of
 from forkstream.testing.rule import BrokenRuleError, require, rule
 
 Answer = Mapping[Event, Event | Drop | Failure]
@@ -47,7 +47,10 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
             for count in (1, 100):
                 events = self.events(count)
                 answer = await stage.apply(events)
-                require(isinstance(answer, Mapping), f"apply returns {type(answer).__name__}, not a mapping")
+                require(
+                    isinstance(answer, Mapping),
+                    f"apply returns {type(answer).__name__}, where a mapping from each event is due",
+                )
                 missing = [event.id for event in events if event not in answer]
                 require(not missing, f"{len(missing)} of {count} events have no answer, such as {missing[:1]}")
 
@@ -64,7 +67,10 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
         """Never None; an event that goes on keeps its id, time of sending and ordering group: use ``event.with_(…)``."""
         async with self.opened() as stage:
             for given, result in (await stage.apply(self.events(10))).items():
-                require(isinstance(result, Event | Drop | Failure), f"an answer is {type(result).__name__}")
+                require(
+                    isinstance(result, Event | Drop | Failure),
+                    f"an answer is {type(result).__name__}, where an Event, a Drop or a Failure is due",
+                )
                 if isinstance(result, Event):
                     same = (result.id, result.sent_at, result.group) == (given.id, given.sent_at, given.group)
                     require(same, "an event comes out with another id, time of sending or group")
@@ -193,8 +199,8 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
         failures: list[Failure] = []
         error: Exception | None = None
         try:
-            async with plugin as stage:
-                answer = await stage.apply(self.events(3))
+            async with plugin:
+                answer = await plugin.apply(self.events(3))
             failures = [one for one in answer.values() if isinstance(one, Failure)]
         except Exception as raised:  # noqa: BLE001  # judged below
             error = raised

@@ -14,10 +14,11 @@ from forkstream.errors import DeliveryError, TransientError, UnavailableError
 from forkstream.ports import ObjectInfo, ObjectStage, Payload
 from forkstream.settings import Settings
 from forkstream.testing.cancellation import TURNS, cancel_after
-from forkstream.testing.conformance.checks import forget_turns, longest_turn, name_of, require_kind
+from forkstream.testing.conformance.checks import forget_turns, longest_turn, require_kind
 from forkstream.testing.conformance.plugin import PluginConformance
 from forkstream.testing.loop_watch import blocking_calls
 from forkstream.testing.make_events import ODD_BODIES
+from forkstream.testing.name_of import name_of
 from forkstream.testing.rule import require, rule
 
 _PLAIN = b'{"name":"plain to read"}\n' * 100
@@ -164,8 +165,8 @@ async def _require_failure(plugin: ObjectStage[Settings] | None, kind: type[Deli
         return
     error: Exception | None = None
     try:
-        async with plugin as stage:
-            await run(stage, about(stage, 1), _PLAIN)
+        async with plugin:
+            await run(plugin, about(plugin, 1), _PLAIN)
     except Exception as raised:  # noqa: BLE001  # judged below
         error = raised
     require_kind((), error, kind)

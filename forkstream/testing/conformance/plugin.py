@@ -16,8 +16,8 @@ from forkstream.event import Json
 from forkstream.port_shape import misfits
 from forkstream.ports import PORTS_VERSION, Advice, Load, Permission, Plugin, Surroundings
 from forkstream.settings import Settings
-from forkstream.testing.conformance.checks import name_of
 from forkstream.testing.loop_watch import blocking_calls
+from forkstream.testing.name_of import name_of
 from forkstream.testing.read_settings import read_settings
 from forkstream.testing.rule import require, rule
 
@@ -58,7 +58,8 @@ class PluginConformance(ABC, Generic[P]):
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[P]:
         """Open what ``plugin()`` makes, for the block."""
-        async with self.plugin() as plugin:
+        plugin = self.plugin()
+        async with plugin:
             yield plugin
 
     # the rules
@@ -106,7 +107,7 @@ class PluginConformance(ABC, Generic[P]):
         self.plugin()  # what is imported at the first use does not count
         with blocking_calls() as found:
             self.plugin()
-        require(not found, f"the constructor calls {'; '.join(found)}")
+        require(not found, f"the constructor calls {'; '.join(found)}: that belongs into __aenter__")
 
     @rule
     async def test_what_it_says_of_itself_asks_nobody(self) -> None:
@@ -123,7 +124,9 @@ class PluginConformance(ABC, Generic[P]):
     @rule
     async def test_it_opens_checks_and_closes(self) -> None:
         """``check`` passes on a destination that works, and can be asked again."""
-        async with self.opened() as plugin:
+        plugin = self.plugin()
+        async with plugin as entered:
+            require(entered is plugin, f"__aenter__ returns {type(entered).__name__}: it ends with `return self`")
             await plugin.check()
             await plugin.check()
 

@@ -273,8 +273,8 @@ async def _require_failure(plugin: Source[Settings] | None, kind: type[DeliveryE
         return
     error: Exception | None = None
     try:
-        async with plugin as source:
-            await source.receive(1, hold=30, wait=0)
+        async with plugin:
+            await plugin.receive(1, hold=30, wait=0)
     except Exception as raised:  # noqa: BLE001  # judged below
         error = raised
     require_kind((), error, kind)
