@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from forkstream.cli.aligned import aligned
 from forkstream.cli.options import JsonOption, PluginOption
 from forkstream.cli.plain import plain
 from forkstream.cli.plugins_new import new
@@ -70,10 +69,9 @@ def list_(plugin: PluginOption = None, *, json: JsonOption = False) -> None:
     if json:
         _print_json(rows)
     else:
-        table = Table("name", "kind", "port", "distribution", "version", "state", box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(row.name, row.kind, row.port, row.distribution, row.version, row.problem or "ok")
-        Console(soft_wrap=True).print(table)
+        cells = [(row.name, row.kind, row.port, row.distribution, row.version, row.problem or "ok") for row in rows]
+        for line in aligned([("name", "kind", "port", "distribution", "version", "state"), *cells]):
+            print(line)
     if any(row.problem for row in rows):
         raise typer.Exit(1)
 
@@ -142,7 +140,7 @@ def _about(registry: Registry, kind: Kind, name: str) -> About:
 def _lines(about: About) -> Iterator[str]:
     yield f"{about.name} ({about.kind}, {about.port}) of {about.distribution} {about.version}".rstrip()
     yield ""
-    yield from about.description.splitlines()
+    yield from about.description.splitlines() or ["It says nothing of itself: its class has no docstring."]
     for setting in about.settings:
         yield ""
         yield f"  {setting.name}: {setting.expected} ({_given(setting)})"
