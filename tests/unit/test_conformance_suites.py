@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tomllib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -148,6 +148,14 @@ def test_a_broken_rule_says_what_was_found_where_and_what_is_due(
     with pytest.raises(BrokenRuleError) as caught:
         getattr(event_sinks.ShelfSuite(plugin), rule)()
     assert re.fullmatch(told, str(caught.value)), str(caught.value)
+
+
+def test_what_is_stored_may_be_a_mapping_by_id() -> None:
+    class ById(event_sinks.ShelfSuite):
+        def stored(self) -> Iterable[str]:
+            return {event.id: event for event in self.store}
+
+    assert broken_rules(ById) == {}
 
 
 def test_what_an_author_has_not_said_is_skipped_with_the_method_to_write() -> None:

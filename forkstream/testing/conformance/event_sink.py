@@ -153,7 +153,7 @@ class EventSinkConformance(SinkConformance[EventSink[Settings]]):
             require(not await call(sink, events), "a repeated batch is refused")
         self._require_stored(events)
         if self.idempotent:
-            twice = [key for key, times in Counter(self.stored()).items() if times > 1]
+            twice = [key for key, times in Counter(iter(self.stored())).items() if times > 1]
             require(not twice, f"{len(twice)} of {len(events)} events are stored twice after a repeat")
 
     @rule

@@ -87,7 +87,7 @@ class PluginConformance(ABC, Generic[P]):
         """``Annotated[str, Meta(description="…")]``: it is all that an operator sees. Nested settings speak for themselves."""
         hints = get_type_hints(self.plugin().settings_type(), include_extras=True)
         silent = [name for name, hint in hints.items() if not (_described(hint) or _nested(hint))]
-        require(not silent, f"no description of {', '.join(silent)}")
+        require(not silent, f"no description of {', '.join(silent)}: Annotated[…, Meta(description=…)] is due")
 
     def test_wrong_settings_are_refused_with_a_reason(self) -> None:
         """By the declaration of the field, or by a ValueError of the constructor: both are shown as config errors."""
@@ -164,7 +164,7 @@ class PluginConformance(ABC, Generic[P]):
         except Exception as error:  # noqa: BLE001  # any other kind is the finding
             require(None, f"check raises {name_of(error)} where UnavailableError is due")
         else:
-            require(None, "check passes, though nothing can be done there")
+            require(None, "check passes, though nothing can be done there: UnavailableError is due")
 
 
 async def _said(
