@@ -17,7 +17,9 @@ from forkstream.config.overrides import PREFIX, fold
 from forkstream.config.problem import did_you_mean
 from forkstream.config.reference import Setting, reference
 from forkstream.errors import CommandError, PluginError
+from forkstream.ports import Plugin
 from forkstream.registry import Kind, Offer, Registry, port_of
+from forkstream.settings import Settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
 
@@ -114,8 +116,10 @@ app.command("try")(try_)
 def _listed(registry: Registry, offer: Offer) -> Listed:
     port, problem = "", ""
     try:
-        found = port_of(registry.find(offer.kind, offer.name))
+        plugin = registry.find(offer.kind, offer.name)
+        found = port_of(plugin)
         port = found.__name__ if found else ""
+        _settings_of(plugin, offer)
     except PluginError as error:
         problem = str(error)
     return Listed(offer.name, offer.kind.value, port, offer.distribution, offer.version, problem)
@@ -133,8 +137,17 @@ def _about(registry: Registry, kind: Kind, name: str) -> About:
         distribution=offer.distribution,
         version=offer.version,
         description=plain(plugin.__doc__),
-        settings=list(reference(plugin.settings_type(), variable)),
+        settings=_settings_of(plugin, offer, variable),
     )
+
+
+def _settings_of(plugin: type[Plugin[Settings]], offer: Offer, variable: str = "") -> list[Setting]:
+    settings = plugin.settings_type()
+    try:
+        return list(reference(settings, variable))
+    except (NameError, TypeError) as error:  # an annotation that cannot be resolved
+        why = f"its settings {settings.__name__} cannot be understood: {error}"
+        raise PluginError(f"{offer.kind.value} {offer.name!r} of {offer.origin}: {why}") from None
 
 
 def _lines(about: About) -> Iterator[str]:

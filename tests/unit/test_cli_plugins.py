@@ -156,6 +156,21 @@ def test_a_plugin_without_a_docstring_is_told_to_have_one(capsys: pytest.Capture
     assert "It says nothing of itself: its class has no docstring." in capsys.readouterr().out
 
 
+def test_settings_that_cannot_be_understood_are_the_plugin_s_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("odd.py").write_text(WEBHOOK.replace("secret_name: str", "secret_name: Nowhere"))
+    told = "sink 'webhook' of odd.py: its settings WebhookConfig cannot be understood: name 'Nowhere' is not defined"
+    assert run("plugins", "about", "webhook", "--plugin", "odd.py") == 2
+    assert capsys.readouterr().err == f"{told}\n"
+    assert run("plugins", "list", "--plugin", "odd.py") == 1
+    assert told in capsys.readouterr().out
+
+
+def test_a_type_that_no_config_can_hold_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("odd.py").write_text(WEBHOOK.replace("secret_name: str", "secret_name: complex"))
+    assert run("plugins", "about", "webhook", "--plugin", "odd.py") == 0
+    assert "  secret_name: a complex, which no config can hold (required)\n" in capsys.readouterr().out
+
+
 def test_what_cannot_be_loaded_is_listed_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     Path("file.py").write_text(WEBHOOK.replace("class Webhook(", "class File("))
     assert run("plugins", "list", "--plugin", "file.py", "--json") == 1
