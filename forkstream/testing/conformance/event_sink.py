@@ -64,14 +64,14 @@ class EventSinkConformance(SinkConformance[EventSink[Settings]]):
         refused = self.refused_event()
         if refused is None:
             return
-        events = [*self.events(3), refused]
+        due = (*self.events(3), refused)
         async with self.opened() as sink:
             try:
-                failures = await call(sink, events)
+                failures = await call(sink, [*due])
             except DeliveryError:
                 return  # of the whole batch: the runtime halves it
         given = Counter(failure.event for failure in failures)
-        strangers = [event for event in given if event not in events]
+        strangers = [event for event in given if event not in due]
         require(not strangers, "a failure names another object than the event given: not a copy, not a position")
         require(max(given.values(), default=0) <= 1, "a failure names one event twice")
 
