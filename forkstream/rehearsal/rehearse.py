@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 
 import anyio
 
@@ -27,11 +27,14 @@ from forkstream.rehearsal.strict import StrictAsyncStage
 from forkstream.settings import Settings
 
 
-async def rehearse(flow: Flow, events: Sequence[Event], *, pretend: bool) -> Report:
+async def rehearse(
+    flow: Flow, events: Sequence[Event], *, pretend: bool, watch: AbstractContextManager[object] | None = None
+) -> Report:
     """Take events through a flow, as those of one receive; its source is never opened.
 
     ``pretend`` leaves the sinks alone too: they are never opened, and whatever reaches them is taken for written. Raises
-    what a plugin raises while it opens: a DeliveryError, or PluginError for a bug.
+    what a plugin raises while it opens: a DeliveryError, or PluginError for a bug. ``watch`` is around all that goes on between opening and
+    closing.
     """
     outlets = [flow.outlet, *([flow.dead_letters] if flow.dead_letters else [])]
     sinks = [outlet.sink for outlet in outlets]
@@ -39,7 +42,8 @@ async def rehearse(flow: Flow, events: Sequence[Event], *, pretend: bool) -> Rep
         for plugin in flow.plugins:
             if plugin is not flow.source and not (pretend and plugin in sinks):
                 await plugins.enter_async_context(_opened(plugin))
-        return await _rehearsed(flow, events, pretend=pretend)
+        with watch or nullcontext():
+            return await _rehearsed(flow, events, pretend=pretend)
 
 
 @asynccontextmanager

@@ -223,3 +223,55 @@ def test_a_bug_while_opening_or_closing_is_told_as_the_plugin_s(
     Path("odd.py").write_text(ODD_ANSWERS)
     assert run("plugins", "try", plugin, "--events", "orders.ndjson", "--plugin", "odd.py") == 2
     assert capsys.readouterr().err.replace(f"{tmp_path}/", "") == f"{told}\n"
+
+
+BLOCKING = """
+from __future__ import annotations
+import time
+from pathlib import Path
+from forkstream import *
+
+class Naps(EventSink[Settings]):
+    async def __aenter__(self):
+        Path(__file__).read_bytes()
+        return self
+    async def write(self, events):
+        time.sleep(0)
+        return ()
+
+class Rests(EventSink[Settings]):
+    def write(self, events):
+        time.sleep(0)
+        return ()
+
+class Reads(EventStage[Settings]):
+    def __call__(self, event):
+        Path(__file__).read_bytes()
+        return event
+"""
+
+
+@pytest.mark.parametrize(
+    ("plugin", "told"),
+    [
+        ("naps", ["time.sleep at blocking.py:12 in Naps.write"]),
+        ("reads", ["open at blocking.py:22 in Reads.__call__"]),
+        ("rests", []),
+    ],
+)
+def test_what_holds_up_the_loop_is_told_once_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], plugin: str, told: list[str]
+) -> None:
+    Path("blocking.py").write_text(BLOCKING)
+    assert run("plugins", "try", plugin, "--events", "orders.ndjson", "--plugin", "blocking.py") == 0
+    hint = "held up the loop, and with it every fork: let it run in a thread, or use what can be awaited"
+    assert capsys.readouterr().err.replace(f"{tmp_path}/", "").splitlines() == [f"{one} {hint}" for one in told]
+
+
+def test_a_bug_is_told_with_what_a_plugin_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("odd.py").write_text(ODD_ANSWERS)
+    assert run("plugins", "try", "misses", "--events", "orders.ndjson", "--plugin", "odd.py") == 1
+    assert capsys.readouterr().err == (
+        "unexpected_… is a bug of the plugin: it raises TransientError, PermanentError or UnavailableError and nothing else, "
+        "and gives back what its port says\n"
+    )
