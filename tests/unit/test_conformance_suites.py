@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -14,6 +14,7 @@ import pytest
 
 from forkstream.errors import UnavailableError
 from forkstream.event import Event, Failure
+from forkstream.ports import ObjectInfo, Payload, Receipt, Refusal
 from forkstream.testing import conformance
 from forkstream.testing.conformance import (
     AsyncStageConformance,
@@ -148,6 +149,42 @@ def test_a_broken_rule_says_what_was_found_where_and_what_is_due(
     with pytest.raises(BrokenRuleError) as caught:
         getattr(event_sinks.ShelfSuite(plugin), rule)()
     assert re.fullmatch(told, str(caught.value)), str(caught.value)
+
+
+class AppliesNone(async_stages.Enrich):
+    async def apply(self, events: Sequence[Event]) -> Mapping[Event, async_stages.Result]:
+        return cast("Mapping[Event, async_stages.Result]", None)
+
+
+class PreparesNone(object_stages.Veil):
+    async def prepare(self, about: ObjectInfo) -> object_stages.Step:
+        return cast("object_stages.Step", None)
+
+
+class MakesBytes(object_stages.Veil):
+    async def prepare(self, about: ObjectInfo) -> object_stages.Step:
+        return lambda payload: cast("Payload", payload.data)
+
+
+class RefusesNone(sources.Pond):
+    async def delete(self, receipts: Sequence[Receipt]) -> Collection[Refusal]:
+        await super().delete(receipts)
+        return cast("Collection[Refusal]", None)
+
+
+@pytest.mark.parametrize(
+    ("suite", "rule", "told"),
+    [
+        (async_stages.EnrichSuite(AppliesNone), "test_every_event_is_answered", "apply returns NoneType, where a mapping from each event given is due"),
+        (object_stages.VeilSuite(PreparesNone), "test_what_goes_in_comes_out_again", "prepare returns NoneType, where a function from Payload to Payload is due"),
+        (object_stages.VeilSuite(MakesBytes), "test_what_goes_in_comes_out_again", "the prepared step gives bytes, where a Payload is due"),
+        (sources.PondSuite(RefusesNone), "test_refusals_name_the_receipts_given", "NoneType is returned, where a collection of Refusal is due: () for none"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_the_wrong_shape_is_told_with_what_is_due(suite: object, rule: str, told: str) -> None:
+    with pytest.raises(BrokenRuleError) as caught:
+        getattr(suite, rule)()
+    assert str(caught.value) == told
 
 
 def test_what_is_stored_may_be_a_mapping_by_id() -> None:
