@@ -16,6 +16,8 @@ Catch the root for all that forkstream raises on purpose.
 
 from __future__ import annotations
 
+from forkstream.raised_at import raised_at
+
 
 class ForkstreamError(Exception):
     """The root: catch this to catch all that forkstream raises on purpose."""
@@ -85,8 +87,11 @@ class UndecodableError(PermanentError):
 class UnexpectedError(PermanentError):
     """A plugin raised, or gave back, what no port allows: a bug that these events met. The runtime makes it of that.
 
-    Nobody has said that these events will never go through: metrics and logs call it a bug.
+    Nobody has said that these events will never go through: metrics and logs call it a bug. ``place`` is the plugin's
+    line that raised it, which the log tells.
     """
+
+    place = ""
 
 
 class UnavailableError(DeliveryError):
@@ -102,7 +107,9 @@ def as_delivery_error(error: Exception) -> DeliveryError:
         return error
     if isinstance(error, TimeoutError):
         return TransientError("timeout", _text_of(error))
-    return UnexpectedError(f"unexpected_{type(error).__name__}", _text_of(error))
+    bug = UnexpectedError(f"unexpected_{type(error).__name__}", _text_of(error))
+    bug.place = raised_at(error)
+    return bug
 
 
 def _text_of(error: Exception) -> str:

@@ -18,6 +18,7 @@ from typing import Self
 import msgspec
 
 from forkstream.errors import PluginError
+from forkstream.port_shape import misfits
 from forkstream.ports import (
     PORTS_VERSION,
     AsyncStage,
@@ -28,6 +29,7 @@ from forkstream.ports import (
     Plugin,
     Source,
 )
+from forkstream.raised_at import raised_at
 from forkstream.settings import Settings
 
 
@@ -126,8 +128,10 @@ class Registry:
         if plugin.ports_version != PORTS_VERSION:
             raise PluginError(
                 f"{who} is made for version {plugin.ports_version} of the ports, this forkstream has version "
-                f"{PORTS_VERSION}: install a release of {offer.distribution} that fits, or another forkstream"
+                f"{PORTS_VERSION}: {_other_ports(offer)}"
             )
+        if wrong := misfits(plugin):
+            raise PluginError(f"{who} does not fit its port: {'; '.join(wrong)}")
         return plugin
 
     def _unknown(self, kind: Kind, name: str) -> str:
@@ -151,6 +155,20 @@ def _what_to_do(error: Exception, offer: Offer) -> str:
     if isinstance(error, ModuleNotFoundError):
         return f"install it beside the plugin, which `pip install {offer.distribution}` does if that requires it"
     return f"mend it, or install another release of {offer.distribution}"
+
+
+def _other_ports(offer: Offer) -> str:
+    if not offer.version:  # a file of one's own
+        return f"hold it against forkstream.ports, then say ports_version = {PORTS_VERSION}"
+    return f"install a release of {offer.distribution} that fits, or another forkstream"
+
+
+def _what_to_do_with_file(error: Exception) -> str:
+    """Say where a file failed, and what it needs."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] != "forkstream":
+        return f": install {error.name} beside forkstream"
+    place = raised_at(error)
+    return f" ({place})" if place else ""
 
 
 def _offer(point: EntryPoint) -> Offer:
@@ -182,7 +200,8 @@ def load_file(path: Path) -> list[Offer]:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[name]
-            raise PluginError(f"plugin file {path} cannot be loaded: {type(error).__name__}: {error}") from error
+            told = f"{type(error).__name__}: {error}{_what_to_do_with_file(error)}"
+            raise PluginError(f"plugin file {path} cannot be loaded: {told}") from error
     offers = [
         Offer(
             kind=kind,

@@ -111,7 +111,8 @@ class Meter:
         self.failed_total += events
         self.last_failure = code
         self._metrics.failures.labels(self.fork, step, kind, code).inc(events)
-        self.failure_log.note(step, kind, code, events)
+        place = error.place if isinstance(error, UnexpectedError) else ""
+        self.failure_log.note(step, kind, code, events, place)
 
     def settled(self, totals: dict[str, int], expired: int, extended: int) -> None:
         """Bring the counters of settlement up to these totals."""
@@ -147,18 +148,21 @@ class Meter:
 
 
 class FailureLog:
-    """Failures as log lines: the first of a kind at once, then a count at most every 10 seconds."""
+    """Failures as log lines: the first of a kind at once, then a count at most every 10 seconds; of a bug, the line of source."""
 
     INTERVAL = 10.0
 
     def __init__(self, fork: str) -> None:
         self._log = structlog.get_logger("forkstream").bind(fork=fork)
         self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._places: dict[tuple[str, str, str], str] = {}
         self._logged_at: dict[tuple[str, str, str], float] = {}
 
-    def note(self, step: str, kind: str, code: str, events: int) -> None:
-        """Count failed events."""
+    def note(self, step: str, kind: str, code: str, events: int, place: str = "") -> None:
+        """Count failed events; of those in one line, the last one's place is told."""
         self._counts[step, kind, code] += events
+        if place:
+            self._places[step, kind, code] = place
         self.flush()
 
     def flush(self, *, everything: bool = False) -> None:
@@ -166,7 +170,8 @@ class FailureLog:
         now = anyio.current_time()
         for key in list(self._due(now, everything=everything)):
             step, kind, code = key
-            self._log.warning("failed", step=step, kind=kind, code=code, events=self._counts.pop(key))
+            at = {"at": self._places.pop(key)} if key in self._places else {}
+            self._log.warning("failed", step=step, kind=kind, code=code, events=self._counts.pop(key), **at)
             self._logged_at[key] = now
 
     def _due(self, now: float, *, everything: bool) -> Iterator[tuple[str, str, str]]:

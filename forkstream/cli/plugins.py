@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from forkstream.cli.aligned import aligned
 from forkstream.cli.options import JsonOption, PluginOption
 from forkstream.cli.plain import plain
 from forkstream.cli.plugins_new import new
@@ -18,7 +17,9 @@ from forkstream.config.overrides import PREFIX, fold
 from forkstream.config.problem import did_you_mean
 from forkstream.config.reference import Setting, reference
 from forkstream.errors import CommandError, PluginError
+from forkstream.ports import Plugin
 from forkstream.registry import Kind, Offer, Registry, port_of
+from forkstream.settings import Settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="rich")
 
@@ -70,10 +71,9 @@ def list_(plugin: PluginOption = None, *, json: JsonOption = False) -> None:
     if json:
         _print_json(rows)
     else:
-        table = Table("name", "kind", "port", "distribution", "version", "state", box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(row.name, row.kind, row.port, row.distribution, row.version, row.problem or "ok")
-        Console(soft_wrap=True).print(table)
+        cells = [(row.name, row.kind, row.port, row.distribution, row.version, row.problem or "ok") for row in rows]
+        for line in aligned([("name", "kind", "port", "distribution", "version", "state"), *cells]):
+            print(line)
     if any(row.problem for row in rows):
         raise typer.Exit(1)
 
@@ -116,8 +116,10 @@ app.command("try")(try_)
 def _listed(registry: Registry, offer: Offer) -> Listed:
     port, problem = "", ""
     try:
-        found = port_of(registry.find(offer.kind, offer.name))
+        plugin = registry.find(offer.kind, offer.name)
+        found = port_of(plugin)
         port = found.__name__ if found else ""
+        _settings_of(plugin, offer)
     except PluginError as error:
         problem = str(error)
     return Listed(offer.name, offer.kind.value, port, offer.distribution, offer.version, problem)
@@ -135,14 +137,23 @@ def _about(registry: Registry, kind: Kind, name: str) -> About:
         distribution=offer.distribution,
         version=offer.version,
         description=plain(plugin.__doc__),
-        settings=list(reference(plugin.settings_type(), variable)),
+        settings=_settings_of(plugin, offer, variable),
     )
+
+
+def _settings_of(plugin: type[Plugin[Settings]], offer: Offer, variable: str = "") -> list[Setting]:
+    settings = plugin.settings_type()
+    try:
+        return list(reference(settings, variable))
+    except (NameError, TypeError) as error:  # an annotation that cannot be resolved
+        why = f"its settings {settings.__name__} cannot be understood: {error}"
+        raise PluginError(f"{offer.kind.value} {offer.name!r} of {offer.origin}: {why}") from None
 
 
 def _lines(about: About) -> Iterator[str]:
     yield f"{about.name} ({about.kind}, {about.port}) of {about.distribution} {about.version}".rstrip()
     yield ""
-    yield from about.description.splitlines()
+    yield from about.description.splitlines() or ["It says nothing of itself: its class has no docstring."]
     for setting in about.settings:
         yield ""
         yield f"  {setting.name}: {setting.expected} ({_given(setting)})"

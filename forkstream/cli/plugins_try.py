@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +22,13 @@ from forkstream.config.problem import InvalidConfigError
 from forkstream.errors import CommandError, ConfigError, DeliveryError
 from forkstream.event import Event
 from forkstream.flow.fork import Flow
-from forkstream.ports import ObjectStage
+from forkstream.ports import ObjectStage, Plugin
 from forkstream.registry import Kind, Registry
 from forkstream.rehearsal.rehearse import rehearse
 from forkstream.rehearsal.report import Failed, Report
 from forkstream.rehearsal.sample import FORMS, read_sample
+from forkstream.settings import Settings
+from forkstream.testing.loop_watch import blocking_calls
 
 _FORK = "try"
 
@@ -72,8 +77,10 @@ def try_(
     forkstream plugins try webhook webhook.yaml --events orders.envelope.ndjson.gz --json
     """
     registry = Registry.installed(plugin or ())
-    flow = _flow(registry, _kind(registry, name, kind), name, config)
-    report, sample = anyio.run(_tried, flow, events)
+    kind = _kind(registry, name, kind)
+    flow = _flow(registry, kind, name, config)
+    watch = _LoopWatch(registry.find(kind, name))
+    report, sample = anyio.run(_tried, flow, events, watch)
     fates = list(_fates(report, sample, of_a_stage=_of_a_stage(flow)))
     made = [
         Object(one.key, len(one.payload.data), one.payload.content_type, one.payload.metadata) for one in report.objects
@@ -82,6 +89,8 @@ def try_(
         print(msgspec.json.format(msgspec.json.encode({"events": fates, "objects": made}), indent=2).decode())
     else:
         _show(fates, made)
+    for line in _hints(fates, watch.found):
+        print(line, file=sys.stderr)
     if report.dead or report.kept:
         raise typer.Exit(1)
 
@@ -125,10 +134,37 @@ def _of_a_stage(flow: Flow) -> bool:
     return bool(flow.steps or flow.outlet.stages)
 
 
-async def _tried(flow: Flow, location: str) -> tuple[Report, list[Event]]:
+class _LoopWatch:
+    """Notes where the plugin's own source holds up the loop between opening and closing; its libraries are not judged."""
+
+    def __init__(self, plugin: type[Plugin[Settings]]) -> None:
+        self._source = inspect.getsourcefile(plugin) or ""
+        self.found: list[str] = []
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with blocking_calls() as found:
+            try:
+                yield
+            finally:
+                self.found = [one for one in dict.fromkeys(found) if f" at {self._source}:" in one]
+
+
+def _hints(fates: list[Fate], blocking: list[str]) -> Iterator[str]:
+    """Say what an author should know besides, and do next."""
+    if any(fate.reason.startswith("unexpected_") for fate in fates):
+        yield (
+            "unexpected_… is a bug of the plugin: it raises TransientError, PermanentError or UnavailableError and nothing "
+            "else, and gives back what its port says"
+        )
+    for one in blocking:
+        yield f"{one} held up the loop, and with it every fork: let it run in a thread, or use what can be awaited"
+
+
+async def _tried(flow: Flow, location: str, watch: _LoopWatch) -> tuple[Report, list[Event]]:
     sample = await read_sample(location)
     try:
-        return await rehearse(flow, sample, pretend=_of_a_stage(flow)), sample
+        return await rehearse(flow, sample, pretend=_of_a_stage(flow), watch=watch()), sample
     except DeliveryError as error:
         raise CommandError(f"it cannot be opened: {error.code}{f' ({error.detail})' if error.detail else ''}") from None
 

@@ -20,9 +20,12 @@ from forkstream.ports import (
     Source,
     Switches,
 )
+from forkstream.raised_at import raised_at
 from forkstream.settings import AwsSettings, Settings
 
 _STEP = re.compile(r"(?P<slot>source|stages\[\d+\]|sink|dead_letter\.stages\[\d+\]|dead_letter\.sink)\.(?P<name>.+)")
+
+_HALF_MADE = "is only half made: its __init__ has to call super().__init__(config, context)"
 
 
 class Part:
@@ -44,11 +47,16 @@ class Part:
         aws = own.over(context.aws) if isinstance(own, AwsSettings) else context.aws
         context = Context(fork=context.fork, run=context.run, aws=aws, switches=context.switches)
         try:
-            self.plugin = self.step.plugin(self.step.settings, context)
+            plugin = self.step.plugin(self.step.settings, context)
         except ValueError as error:
             problems.add(self.place, self.step.path, str(error))
         except Exception as error:  # noqa: BLE001  # a stranger's plugin may raise anything; the other problems must still be shown
-            problems.add(self.place, self.step.path, f"cannot be made: {type(error).__name__}: {error}")
+            problems.add(self.place, self.step.path, _cannot_be_made(error))
+        else:
+            if not (hasattr(plugin, "config") and hasattr(plugin, "context")):
+                problems.add(self.place, self.step.path, _HALF_MADE)
+                return
+            self.plugin = plugin
 
 
 class Draft:
@@ -123,3 +131,14 @@ class Draft:
     def _aws(self, path: str) -> AwsSettings:
         value, _ = self._reader.seen.get(f"{path}.aws".lstrip("."), (None, None))
         return value if isinstance(value, AwsSettings) else AwsSettings()
+
+
+def _cannot_be_made(error: Exception) -> str:
+    """Say what a constructor raised, where, and what a constructor is for."""
+    place = raised_at(error)
+    told = f"cannot be made: {type(error).__name__}: {error}{f' ({place})' if place else ''}"
+    if isinstance(error, OSError):
+        return f"{told}: __init__ does no I/O, so connect and read in __aenter__"
+    if isinstance(error, TypeError) and not place:  # it could not even be called
+        return f"{told}: __init__ is called with (config, context)"
+    return f"{told}: __init__ raises ValueError for settings that cannot work, and nothing else"

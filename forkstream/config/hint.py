@@ -172,9 +172,10 @@ class Hint:
             return f"one of {', '.join(self.choices)}" if len(self.choices) > 1 else next(iter(self.choices))
         if self.quantity:
             return self.quantity.expected()
-        return next(
-            (words for type_, words in _WORDS.items() if self.core is type_), "text" if self.secret else str(self.core)
-        )
+        if isinstance(self.core, type) and issubclass(self.core, str):
+            return "text"
+        unknown = f"a {getattr(self.core, '__name__', self.core)}, which no config can hold"  # the plugin's own doing
+        return next((words for type_, words in _WORDS.items() if self.core is type_), unknown)
 
     def _said(self, limit: float) -> str:
         """A limit in the quantity's own unit."""

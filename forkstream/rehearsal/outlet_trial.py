@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forkstream.errors import DeliveryError, TransientError, as_delivery_error
+from forkstream.errors import DeliveryError, TransientError, UnexpectedError, as_delivery_error
 from forkstream.flow.batcher import Batch, Batcher, CloseReason, Limits
 from forkstream.flow.custody import Held
 from forkstream.flow.delivery import deliver
@@ -14,6 +14,7 @@ from forkstream.flow.outlet import Outlet
 from forkstream.flow.writers import EventWriter, ObjectWriter, Writer
 from forkstream.ports import EventSink
 from forkstream.rehearsal.recorder import EventRecorder, ObjectRecorder
+from forkstream.rehearsal.strict import StrictObjectStage
 
 
 class OutletTrial:
@@ -24,6 +25,8 @@ class OutletTrial:
         self.done: list[Held] = []
         self.accused: list[Accused] = []
         self.kept: list[tuple[Held, DeliveryError]] = []
+        self.places: dict[tuple[str, str], str] = {}
+        """Where each bug is, by its code and detail: an accused event brings no more than these."""
         self._limits = limits
         self._writer: Writer
         self._last_error = DeliveryError("undecided")
@@ -33,7 +36,11 @@ class OutletTrial:
         else:
             self.recorder = ObjectRecorder(outlet.sink, pretend=pretend)
             self._writer = ObjectWriter(
-                fork, self.recorder, render=outlet.render, suffix=outlet.suffix, stages=outlet.stages
+                fork,
+                self.recorder,
+                render=outlet.render,
+                suffix=outlet.suffix,
+                stages=[StrictObjectStage(stage) for stage in outlet.stages],
             )
 
     async def run(self, held: Sequence[Held]) -> None:
@@ -45,6 +52,7 @@ class OutletTrial:
                 partition = self.recorder.partition(one.event)
             except Exception as raised:  # noqa: BLE001  # accuses this event alone
                 error = as_delivery_error(raised)
+                self._note(error, 1)
                 self.accused.append(Accused(one, error.code, error.detail))
             else:
                 batches += batcher.add(one, partition, 0.0)
@@ -86,3 +94,5 @@ class OutletTrial:
 
     def _note(self, error: DeliveryError, events: int) -> None:  # noqa: ARG002  # whose it is, the landing tells
         self._last_error = error
+        if isinstance(error, UnexpectedError):
+            self.places[error.code, error.detail] = error.place

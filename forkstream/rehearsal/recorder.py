@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from forkstream.event import Event, Failure
 from forkstream.ports import EventSink, ObjectSink, Payload
+from forkstream.rehearsal.strict import failures_of
 from forkstream.settings import Settings
 
 
@@ -27,18 +28,17 @@ class EventRecorder(EventSink[Settings]):
         return self._sink.partition(event)
 
     async def write(self, events: Sequence[Event]) -> Collection[Failure]:
-        failures = () if self._pretend else await self._write(events)
+        failures = () if self._pretend else failures_of(await self._write(events), events)
         failed = {failure.event: failure for failure in failures}
         self.failures |= failed
         self.written += [(self.partition(event), event) for event in events if event not in failed]
         return failures
 
-    async def _write(self, events: Sequence[Event]) -> Collection[Failure]:
+    async def _write(self, events: Sequence[Event]) -> object:
         if not inspect.iscoroutinefunction(self._sink.write):
             answer = await anyio.to_thread.run_sync(self._sink.write, events)
             return await answer if inspect.isawaitable(answer) else answer
-        found: Collection[Failure] = await self._sink.write(events)
-        return found
+        return await self._sink.write(events)
 
 
 class ObjectRecorder(ObjectSink[Settings]):

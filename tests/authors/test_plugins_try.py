@@ -145,3 +145,133 @@ def test_what_cannot_be_tried_is_told_with_what_to_do(
 def test_its_help_says_what_the_file_may_hold(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("plugins", "try", "--help") == 0
     assert ".envelope.ndjson" in capsys.readouterr().out
+
+
+ODD_ANSWERS = """
+from __future__ import annotations
+from forkstream import *
+from forkstream.ports import Payload
+
+class Nothing(EventSink[Settings]):
+    async def write(self, events): return None
+
+class Ids(EventSink[Settings]):
+    async def write(self, events): return [event.id for event in events]
+
+class Copies(EventSink[Settings]):
+    async def write(self, events): return [Failure.permanent(event.with_(), "refused") for event in events]
+
+class Misses(EventSink[Settings]):
+    def write(self, events): return {}["nothing"]
+
+class Listed(AsyncStage[Settings]):
+    async def apply(self, events): return list(events)
+
+class ById(AsyncStage[Settings]):
+    async def apply(self, events): return {event.id: event for event in events}
+
+class Forgets(ObjectStage[Settings]):
+    suffix = ""
+    async def prepare(self, about): pass
+
+class Bytes(ObjectStage[Settings]):
+    suffix = ""
+    async def prepare(self, about): return lambda payload: payload.data
+
+class Dials(EventSink[Settings]):
+    async def __aenter__(self): raise ConnectionRefusedError("nobody there")
+    async def write(self, events): return ()
+
+class Trips(EventSink[Settings]):
+    async def __aexit__(self, *error): raise RuntimeError("tripped")
+    async def write(self, events): return ()
+"""
+
+
+@pytest.mark.parametrize(
+    ("plugin", "told"),
+    [
+        ("nothing", "1: dead unexpected_TypeError (write returned None, where a collection of Failure is due: () when every event is durable)"),
+        ("ids", "1: dead unexpected_TypeError (write returned a value of type str for a failed event, where Failure.permanent(event, …) is due)"),
+        ("copies", "1: dead foreign_failure (a failure names <Event 1>, which is not one of the objects given)"),
+        ("misses", "1: dead unexpected_KeyError ('nothing'; at odd.py:16 in Misses.write)"),
+        ("listed", "1: dead unexpected_TypeError (apply returned a value of type list, where a mapping from each event to its result is due)"),
+        ("by-id", "1: dead unexpected_TypeError (apply answers for a value of type str, where the very events given are due as keys)"),
+        ("forgets", "1: dead unexpected_TypeError (prepare returned None, where a function from Payload to Payload is due)"),
+        ("bytes", "1: dead unexpected_TypeError (what prepare returned gave a value of type bytes, where a Payload is due)"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_the_wrong_shape_is_told_with_what_is_due(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], plugin: str, told: str
+) -> None:
+    Path("odd.py").write_text(ODD_ANSWERS)
+    Path("one.ndjson").write_text('{"id":1}\n')
+    assert run("plugins", "try", plugin, "--events", "one.ndjson", "--plugin", "odd.py") == 1
+    assert capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()[0] == told
+
+
+@pytest.mark.parametrize(
+    ("plugin", "told"),
+    [
+        ("dials", "Dials.__aenter__ raised ConnectionRefusedError: nobody there (odd.py:33 in Dials.__aenter__): TransientError or UnavailableError is due"),
+        ("trips", "Trips.__aexit__ raised RuntimeError: tripped (odd.py:37 in Trips.__aexit__): it closes, and raises nothing"),
+    ],
+)  # fmt: skip
+def test_a_bug_while_opening_or_closing_is_told_as_the_plugin_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], plugin: str, told: str
+) -> None:
+    Path("odd.py").write_text(ODD_ANSWERS)
+    assert run("plugins", "try", plugin, "--events", "orders.ndjson", "--plugin", "odd.py") == 2
+    assert capsys.readouterr().err.replace(f"{tmp_path}/", "") == f"{told}\n"
+
+
+BLOCKING = """
+from __future__ import annotations
+import time
+from pathlib import Path
+from forkstream import *
+
+class Naps(EventSink[Settings]):
+    async def __aenter__(self):
+        Path(__file__).read_bytes()
+        return self
+    async def write(self, events):
+        time.sleep(0)
+        return ()
+
+class Rests(EventSink[Settings]):
+    def write(self, events):
+        time.sleep(0)
+        return ()
+
+class Reads(EventStage[Settings]):
+    def __call__(self, event):
+        Path(__file__).read_bytes()
+        return event
+"""
+
+
+@pytest.mark.parametrize(
+    ("plugin", "told"),
+    [
+        ("naps", ["time.sleep at blocking.py:12 in Naps.write"]),
+        ("reads", ["open at blocking.py:22 in Reads.__call__"]),
+        ("rests", []),
+    ],
+)
+def test_what_holds_up_the_loop_is_told_once_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], plugin: str, told: list[str]
+) -> None:
+    Path("blocking.py").write_text(BLOCKING)
+    assert run("plugins", "try", plugin, "--events", "orders.ndjson", "--plugin", "blocking.py") == 0
+    hint = "held up the loop, and with it every fork: let it run in a thread, or use what can be awaited"
+    assert capsys.readouterr().err.replace(f"{tmp_path}/", "").splitlines() == [f"{one} {hint}" for one in told]
+
+
+def test_a_bug_is_told_with_what_a_plugin_raises(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("odd.py").write_text(ODD_ANSWERS)
+    assert run("plugins", "try", "misses", "--events", "orders.ndjson", "--plugin", "odd.py") == 1
+    assert capsys.readouterr().err == (
+        "unexpected_… is a bug of the plugin: it raises TransientError, PermanentError or UnavailableError and nothing else, "
+        "and gives back what its port says\n"
+    )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.authors.conftest import ROOT
+from tests.authors.conftest import ROOT, build, run
+from tests.cli_kit import run as forkstream
 
 README = ROOT / "plugins" / "README.md"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -72,3 +74,22 @@ def test_the_tutorial_can_be_followed_line_by_line(tmp_path: Path, wheels: Path,
     }
     missing = [(line, said[block]) for block, line in shown if not is_shown(line, said[block])]
     assert not missing, "\n".join(f"{line!r} is not in\n{output}" for line, output in missing)
+
+
+@pytest.mark.timeout(300)
+def test_the_image_s_three_lines_need_no_more_than_the_wheels(
+    tmp_path: Path, wheels: Path, environment: dict[str, str]
+) -> None:
+    ((language, dockerfile),) = _BLOCK.findall(chapter("An image with your plugin"))
+    lines = dockerfile.splitlines()
+    assert (language, [line.split()[0] for line in lines]) == ("dockerfile", ["FROM", "COPY", "RUN"])
+    assert lines[0] == "FROM python:3.12-slim", "what is not built here cannot be built upon"
+    copied = shutil.copytree(wheels, tmp_path / "wheels")
+    assert forkstream("plugins", "new", "sqlite", "--kind", "event-sink", "--directory", str(tmp_path)) == 0
+    build(tmp_path / "forkstream-sqlite", copied)
+    run(sys.executable, "-m", "venv", "image", cwd=tmp_path)
+    environment |= {"PIP_NO_INDEX": "1", "PIP_NO_COMPILE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    _, program, *arguments = lines[2].replace("/wheels", str(copied)).split()
+    run(f"image/bin/{program}", *arguments, cwd=tmp_path, env=environment)
+    said = run("image/bin/forkstream", "plugins", "list", cwd=tmp_path, env=environment)
+    assert re.search(r"^sqlite +sink +EventSink +forkstream-sqlite +0.1.0 +ok$", said, re.MULTILINE)

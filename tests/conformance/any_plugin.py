@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from forkstream.errors import TransientError
 from forkstream.ports import Context, EventSink, Permission
@@ -15,6 +15,11 @@ from tests.conformance.event_sinks import Shelf, ShelfConfig
 
 class OtherPorts(Shelf):
     ports_version = 0
+
+
+class PlainCheck(Shelf):
+    def check(self) -> object:  # type: ignore[override]  # that is what is bad
+        return super().check()
 
 
 class LooseConfig(ShelfConfig, forbid_unknown_fields=False):
@@ -58,6 +63,11 @@ class CannotCheckTwice(Shelf):
             raise TransientError("busy")
 
 
+class GivesNothing(Shelf):
+    async def __aenter__(self) -> Self:
+        return cast("Self", None)
+
+
 class LeavesTask(Shelf):
     async def __aenter__(self) -> Self:
         self.task = asyncio.create_task(asyncio.sleep(60))
@@ -83,11 +93,13 @@ class AsksWhatItMayDo(Shelf):
 
 BROKEN: dict[type[Shelf], str] = {
     OtherPorts: "test_it_is_made_for_this_version_of_the_ports",
+    PlainCheck: "test_its_methods_are_as_its_port_calls_them",
     LooseSettings: "test_its_settings_refuse_a_field_that_they_do_not_know",
     SilentSettings: "test_its_settings_say_what_each_field_is_for",
     TakesWrongSettings: "test_wrong_settings_are_refused_with_a_reason",
     IoInConstructor: "test_its_constructor_does_no_io",
     CannotCheckTwice: "test_it_opens_checks_and_closes",
+    GivesNothing: "test_it_opens_checks_and_closes",
     LeavesTask: "test_closing_leaves_nothing_running",
     HidesErrors: "test_closing_after_an_error_does_not_hide_it",
     ChecksNothing: "test_check_tells_an_unusable_destination",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from forkstream import (
     Advice,
     AsyncStage,
+    Attribute,
     Context,
     Drop,
     Duration,
@@ -78,6 +79,12 @@ class AnswersNothing(EventSink[WebhookConfig]):
 
 class TakesOne(EventSink[WebhookConfig]):
     async def write(self, events: Event) -> Collection[Failure]:  # type: ignore[override]  # a batch comes
+        return ()
+
+
+class EmptiesTheBatch(EventSink[WebhookConfig]):
+    async def write(self, events: Sequence[Event]) -> Collection[Failure]:
+        events.clear()  # type: ignore[attr-defined]  # the batch is the runtime's
         return ()
 
 
@@ -209,6 +216,7 @@ TransientError()  # type: ignore[call-arg]  # here too
 TransientError("throttled", retry_after="5s")  # type: ignore[arg-type]  # seconds
 UnavailableError("missing", permission="s3:PutObject")  # type: ignore[call-arg]  # the detail names it
 Event(b"", id="1").body = b"x"  # type: ignore[misc]  # events are immutable: with_(body=…)
+Event(b"", id="1").attributes["a"] = Attribute("String", "x")  # type: ignore[index]  # with_(attributes=…)
 Event("text", id="1")  # type: ignore[arg-type]  # bodies are bytes
 Event(b"", id="1").with_(id="2")  # type: ignore[call-arg]  # an event stays who it is
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,39 @@ def test_the_list_is_a_table_for_a_person(capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["name", "kind", "port", "distribution", "version", "state"]
     assert ["webhook", "sink", "EventSink", "webhook.py", "ok"] in [line.split() for line in lines]
+
+
+def test_no_name_and_no_reason_in_the_list_is_cut_or_folded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "a_file_with_a_name_that_is_longer_than_most_of_them.py"
+    Path(name).write_text(WEBHOOK + "    def partition(self): return ''\n")
+    assert run("plugins", "list", "--plugin", name) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("webhook ")]
+    assert f"  {name}  " in line
+    assert line.endswith("partition is called with (event), and cannot be: too many positional arguments")
+
+
+def test_a_plugin_without_a_docstring_is_told_to_have_one(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("silent.py").write_text(re.sub(r'    """.*?"""\n', "", WEBHOOK, flags=re.DOTALL))
+    run("plugins", "about", "webhook", "--plugin", "silent.py")
+    assert "It says nothing of itself: its class has no docstring." in capsys.readouterr().out
+
+
+def test_settings_that_cannot_be_understood_are_the_plugin_s_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("odd.py").write_text(WEBHOOK.replace("secret_name: str", "secret_name: Nowhere"))
+    told = "sink 'webhook' of odd.py: its settings WebhookConfig cannot be understood: name 'Nowhere' is not defined"
+    assert run("plugins", "about", "webhook", "--plugin", "odd.py") == 2
+    assert capsys.readouterr().err == f"{told}\n"
+    assert run("plugins", "list", "--plugin", "odd.py") == 1
+    assert told in capsys.readouterr().out
+
+
+def test_a_type_that_no_config_can_hold_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("odd.py").write_text(WEBHOOK.replace("secret_name: str", "secret_name: complex"))
+    assert run("plugins", "about", "webhook", "--plugin", "odd.py") == 0
+    assert "  secret_name: a complex, which no config can hold (required)\n" in capsys.readouterr().out
 
 
 def test_what_cannot_be_loaded_is_listed_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:

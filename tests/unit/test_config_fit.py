@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,7 +11,20 @@ import pytest
 from forkstream import Context, Event, EventSink, Settings
 from forkstream.ports import Switches
 from forkstream.registry import Kind
-from tests.config_kit import Bucket, Compress, Encrypt, Enrich, Queue, Scrub, Table, found, load, messages, offer
+from tests.config_kit import (
+    Bucket,
+    Compress,
+    Encrypt,
+    Enrich,
+    Queue,
+    Scrub,
+    Table,
+    TableConfig,
+    found,
+    load,
+    messages,
+    offer,
+)
 
 WHOLE = """
     forks:
@@ -154,9 +168,49 @@ def test_a_source_that_tells_its_identity_is_recognised_in_any_spelling() -> Non
     assert [problem.path for problem in found(text)] == ["forks.b.source.named"]
 
 
+def without_paths(messages: list[str]) -> list[str]:
+    """Leave of each place in the source the file's name."""
+    return [re.sub(r"\(\S*/(\S+):\d+ ", r"(\1:N ", message) for message in messages]
+
+
+class Dials(Table):
+    def __init__(self, config: TableConfig, context: Context) -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+
+class TakesOne(Table):
+    def __init__(self, config: TableConfig) -> None:
+        super().__init__(config, Context(fork="test"))
+
+
+class HalfMade(Table):
+    def __init__(self, config: TableConfig, context: Context) -> None:
+        self.settings = config
+
+
+@pytest.mark.parametrize(
+    ("plugin", "told"),
+    [
+        (Dials, "cannot be made: ConnectionRefusedError: [Errno 111] Connection refused (test_config_fit.py:N in Dials.__init__): __init__ does no I/O, so connect and read in __aenter__"),
+        (TakesOne, "cannot be made: TypeError: TakesOne.__init__() takes 2 positional arguments but 3 were given: __init__ is called with (config, context)"),
+        (HalfMade, "is only half made: its __init__ has to call super().__init__(config, context)"),
+    ],
+)  # fmt: skip
+def test_a_constructor_that_breaks_the_contract_is_told_what_a_constructor_is_for(
+    plugin: type[Table], told: str
+) -> None:
+    told_ = messages(fork("sink: odd"), more=[offer(Kind.SINK, "odd", plugin)])
+    assert without_paths(told_) == [f"forks.one.sink.odd: {told}"]
+
+
 def test_a_refusal_of_a_plugin_s_constructor_is_a_problem_at_its_place() -> None:
     text = fork("sink: {bucket: {bucket: abc}}, stages: [encrypt: {key: abcd, cipher: crash}]")
-    assert messages(text) == ["forks.one.stages[0].encrypt: cannot be made: RuntimeError: no such cipher"]
+    assert without_paths(messages(text)) == [
+        (
+            "forks.one.stages[0].encrypt: cannot be made: RuntimeError: no such cipher (config_kit.py:N in Encrypt.__init__): "
+            "__init__ raises ValueError for settings that cannot work, and nothing else"
+        )
+    ]
     text = fork("sink: {bucket: {bucket: abc}}, stages: [encrypt: {key: abcd, cipher: none}]")
     assert messages(text) == ["forks.one.stages[0].encrypt: cipher none takes no key, found ********"]
     text = fork("sink: {bucket: {bucket: abc}}, stages: [encrypt: {key: abcd, cipher: rot13}]")

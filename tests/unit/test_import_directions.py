@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "forkstream"
 
-GROUND = {"errors", "settings", "event", "ports", "ulid", "backoff"}
+GROUND = {"raised_at", "errors", "settings", "event", "ports", "ulid", "backoff"}
 """What everybody may know, plugins' authors included."""
 OBJECTS = {"envelope", "formats", "letters"}
 """What events look like when they are stored."""
@@ -18,7 +18,8 @@ PLUGINS = {"sources", "stages", "sinks"}
 RUNTIME = {"flow", "telemetry"}
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
+    "raised_at": set(),
+    "errors": {"raised_at"},
     "settings": set(),
     "ulid": set(),
     "backoff": set(),
@@ -38,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loop_stall": set(),
     "telemetry": GROUND | {"metrics"},
     "flow": GROUND | OBJECTS | {"telemetry"},
-    "registry": GROUND,
+    "port_shape": GROUND,
+    "registry": GROUND | {"port_shape"},
     "status": set(),
     "shared_file": GROUND,
     "config": GROUND | OBJECTS | {"aws", "registry"},
@@ -55,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dlq": GROUND | OBJECTS | {"aws", "config", "flow", "reading", "sinks", "sources", "stages"},
     "rehearsal": GROUND | OBJECTS | {"aws", "fields", "flow", "reading", "stages"},
     # what an author tests with: settings are read as a start reads them, the source in memory and the embedded AWS are lent
-    "testing": GROUND | {"config", "demo", "registry", "sources"},
+    "testing": GROUND | {"config", "demo", "port_shape", "registry", "sources"},
 }
 LAST = {"__main__", "bench", "cli", "demo"}
 """They may import anything; nobody imports them, but for the embedded AWS that is the demo's and every test's."""

@@ -133,7 +133,11 @@ def test_a_file_offers_the_plugins_that_it_defines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.py", "import acme_client", "cannot be loaded: ModuleNotFoundError: No module named 'acme_client'"),
+        (
+            "a.py",
+            "import acme_client",
+            "cannot be loaded: ModuleNotFoundError: No module named 'acme_client': install acme_client beside forkstream",
+        ),
         ("b.py", "def", "cannot be loaded: SyntaxError: "),
         (
             "c.py",
@@ -151,6 +155,22 @@ def test_a_file_without_a_plugin_is_told_why(tmp_path: Path, name: str, content:
     with pytest.raises(PluginError) as caught:
         load_file(path)
     assert str(caught.value).startswith(f"plugin file {path} {message}")
+
+
+def test_a_file_that_fails_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("x = 1\ny = x + nothing\n")
+    with pytest.raises(PluginError, match=rf"NameError: name 'nothing' is not defined \({path}:2 in <module>\)$"):
+        load_file(path)
+
+
+def test_a_file_for_other_ports_is_one_s_own_to_mend(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(WEBHOOK.replace('    name = "marker"', '    ports_version = 0\n    name = "marker"'))
+    assert refusal(Kind.STAGE, "marker", *load_file(path)) == (
+        f"stage 'marker' of {path} is made for version 0 of the ports, this forkstream has version 1: "
+        "hold it against forkstream.ports, then say ports_version = 1"
+    )
 
 
 def test_a_file_s_plugin_with_an_installed_name_is_ambiguous(tmp_path: Path) -> None:

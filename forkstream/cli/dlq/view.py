@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from forkstream.cli.aligned import aligned
 from forkstream.dlq.entry import Entry, Unreadable
 from forkstream.dlq.newest import Newest
 from forkstream.dlq.report import Outcome, Report, Result
@@ -29,9 +30,8 @@ MAX_LINES = 20
 def show_list(newest: Newest, *, now: float) -> None:
     """Print a table of letters, and what else there is. Nothing in it is cut, since ids are there to be copied."""
     rows = [_COLUMNS, *[_cells(entry, now) for entry in newest.entries]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows if newest.entries else ():
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in aligned(rows) if newest.entries else ():
+        print(line)
     if newest.more:
         print(f"\nthe newest {len(newest.entries)}; there are more (--limit)")
     elif not newest.entries:

@@ -16,7 +16,6 @@ from forkstream.testing.cancellation import TURNS, cancel_after
 from forkstream.testing.conformance.checks import (
     forget_turns,
     longest_turn,
-    name_of,
     picture,
     require_kind,
     require_stable_code,
@@ -24,6 +23,7 @@ from forkstream.testing.conformance.checks import (
 from forkstream.testing.conformance.plugin import PluginConformance
 from forkstream.testing.loop_watch import blocking_calls
 from forkstream.testing.make_events import make_events, make_odd
+from forkstream.testing.name_of import name_of
 from forkstream.testing.rule import BrokenRuleError, require, rule
 
 Answer = Mapping[Event, Event | Drop | Failure]
@@ -46,8 +46,7 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
         async with self.opened() as stage:
             for count in (1, 100):
                 events = self.events(count)
-                answer = await stage.apply(events)
-                require(isinstance(answer, Mapping), f"apply returns {type(answer).__name__}, not a mapping")
+                answer = await _apply(stage, events)
                 missing = [event.id for event in events if event not in answer]
                 require(not missing, f"{len(missing)} of {count} events have no answer, such as {missing[:1]}")
 
@@ -56,15 +55,18 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
         """By the very objects that came in, not by copies or ids."""
         async with self.opened() as stage:
             events = self.events(10)
-            strangers = [key for key in await stage.apply(events) if key not in events]
+            strangers = [key for key in await _apply(stage, events) if key not in events]
         require(not strangers, f"{len(strangers)} answers are for something else than the events given")
 
     @rule
     async def test_an_answer_is_an_event_a_drop_or_a_failure(self) -> None:
         """Never None; an event that goes on keeps its id, time of sending and ordering group: use ``event.with_(…)``."""
         async with self.opened() as stage:
-            for given, result in (await stage.apply(self.events(10))).items():
-                require(isinstance(result, Event | Drop | Failure), f"an answer is {type(result).__name__}")
+            for given, result in (await _apply(stage, self.events(10))).items():
+                require(
+                    isinstance(result, Event | Drop | Failure),
+                    f"an answer is {type(result).__name__}, where an Event, a Drop or a Failure is due",
+                )
                 if isinstance(result, Event):
                     same = (result.id, result.sent_at, result.group) == (given.id, given.sent_at, given.group)
                     require(same, "an event comes out with another id, time of sending or group")
@@ -74,7 +76,7 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
         """Whatever order the service answers in: each event has the same answer alone and among others."""
         async with self.opened() as stage:
             together = await self._outcomes(stage, 10)
-            alone = [_outcomes(await stage.apply([event]), [event])[0] for event in self.events(10)]
+            alone = [_outcomes(await _apply(stage, [event]), [event])[0] for event in self.events(10)]
         require(together == alone, "an event has another answer among others than alone")
 
     @rule
@@ -131,7 +133,7 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
         events = self.events(10)
         before = [picture(event) for event in events]
         async with self.opened() as stage:
-            await stage.apply(events)
+            await _apply(stage, events)
         require([picture(event) for event in events] == before, "the stage changes the events that it was given")
 
     @rule
@@ -168,24 +170,24 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
     async def test_applying_calls_nothing_that_blocks(self) -> None:
         """No sleep, no file, no blocking socket in the loop's thread."""
         async with self.opened() as stage:
-            await stage.apply(self.events(3))  # what is read once does not count
+            await _apply(stage, self.events(3))  # what is read once does not count
             with blocking_calls() as found:
-                await stage.apply(self.events(3))
+                await _apply(stage, self.events(3))
         require(not found, f"apply holds up every fork: {'; '.join(found)}")
 
     @rule
     async def test_applying_leaves_the_loop_to_others(self) -> None:
         """A hundred events keep the loop for ``turn_cpu`` seconds of CPU at a time, at most."""
         async with self.opened() as stage:
-            await stage.apply(self.events(1))
+            await _apply(stage, self.events(1))
             forget_turns()
-            await stage.apply(self.events(100))
+            await _apply(stage, self.events(100))
             took = longest_turn()
         require(took <= self.turn_cpu, f"apply keeps the loop for {took:.2f} s of CPU, {self.turn_cpu} s is the most")
 
     async def _outcomes(self, stage: AsyncStage[Settings], count: int, start: int = 0) -> list[object]:
         events = self.events(count, start=start)
-        return _outcomes(await stage.apply(events), events)
+        return _outcomes(await _apply(stage, events), events)
 
     async def _require_failure(self, plugin: AsyncStage[Settings] | None, kind: type[DeliveryError]) -> None:
         if plugin is None:
@@ -193,8 +195,8 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
         failures: list[Failure] = []
         error: Exception | None = None
         try:
-            async with plugin as stage:
-                answer = await stage.apply(self.events(3))
+            async with plugin:
+                answer = await plugin.apply(self.events(3))
             failures = [one for one in answer.values() if isinstance(one, Failure)]
         except Exception as raised:  # noqa: BLE001  # judged below
             error = raised
@@ -202,12 +204,15 @@ class AsyncStageConformance(PluginConformance[AsyncStage[Settings]]):
 
 
 async def _apply(stage: AsyncStage[Settings], events: Sequence[Event]) -> Answer:
-    return await stage.apply(events)
+    answer: object = await stage.apply(events)
+    if not isinstance(answer, Mapping):
+        raise BrokenRuleError(f"apply returns {type(answer).__name__}, where a mapping from each event given is due")
+    return answer
 
 
 async def _attempt_on(stage: AsyncStage[Settings], events: Sequence[Event]) -> tuple[Answer, Exception | None]:
     try:
-        return await stage.apply(events), None
+        return await _apply(stage, events), None
     except BrokenRuleError:
         raise
     except Exception as error:  # noqa: BLE001  # the rules judge it

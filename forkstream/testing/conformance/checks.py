@@ -9,15 +9,11 @@ from collections.abc import Collection
 from forkstream.errors import DeliveryError, TransientError
 from forkstream.event import Event, Failure, FailureKind, encode_json
 from forkstream.testing.loop_watch import WatchedLoop
+from forkstream.testing.name_of import name_of
 from forkstream.testing.rule import require
 
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _NUMBER = re.compile(r"[0-9]{4}")
-
-
-def name_of(error: BaseException) -> str:
-    """Name an error with its code, where it has one."""
-    return f"{type(error).__name__}({error.code!r})" if isinstance(error, DeliveryError) else repr(error)
 
 
 def require_kind(failures: Collection[Failure], error: Exception | None, kind: type[DeliveryError]) -> None:

@@ -11,10 +11,11 @@ from forkstream.errors import PermanentError
 from forkstream.event import Drop, Event
 from forkstream.ports import EventStage
 from forkstream.settings import Settings
-from forkstream.testing.conformance.checks import name_of, picture, require_stable_code
+from forkstream.testing.conformance.checks import picture, require_stable_code
 from forkstream.testing.conformance.plugin import PluginConformance
 from forkstream.testing.loop_watch import blocking_calls
 from forkstream.testing.make_events import make_events, make_odd
+from forkstream.testing.name_of import name_of
 from forkstream.testing.rule import require, rule
 
 
@@ -35,7 +36,10 @@ class EventStageConformance(PluginConformance[EventStage[Settings]]):
         async with self.opened() as stage:
             for event in self.events(20):
                 result = stage(event)
-                require(isinstance(result, Event | Drop), f"the stage returns {type(result).__name__}")
+                require(
+                    isinstance(result, Event | Drop),
+                    f"the stage returns {type(result).__name__}, where an Event or a Drop is due",
+                )
 
     @rule
     async def test_an_event_stays_who_it_is(self) -> None:
@@ -109,7 +113,9 @@ class EventStageConformance(PluginConformance[EventStage[Settings]]):
                 try:
                     result = stage(event)
                     passed = isinstance(result, Event | Drop)
-                    require(passed, f"a body that is {oddity} becomes {type(result).__name__}")
+                    require(
+                        passed, f"a body that is {oddity} becomes {type(result).__name__}: raise PermanentError for it"
+                    )
                     _ = result.body if isinstance(result, Event) else b""
                 except PermanentError as error:
                     require_stable_code(error.code)

@@ -15,13 +15,13 @@ from forkstream.testing.cancellation import TURNS, cancel_after
 from forkstream.testing.conformance.checks import (
     forget_turns,
     longest_turn,
-    name_of,
     require_kind,
     require_stable_code,
 )
 from forkstream.testing.conformance.sink import SinkConformance
 from forkstream.testing.loop_watch import blocking_calls
 from forkstream.testing.make_events import ODD_BODIES
+from forkstream.testing.name_of import name_of
 from forkstream.testing.rule import require, rule
 
 ODD_KEYS = ("plain.ndjson", "a/b/c.ndjson.zst", "dt=2026-01-31/é 100% + &?.ndjson", "x" * 200 + ".ndjson")
@@ -158,8 +158,8 @@ async def _require_failure(plugin: ObjectSink[Settings] | None, kind: type[Deliv
         return
     error: Exception | None = None
     try:
-        async with plugin as sink:
-            await sink.put("key.ndjson", payload(b"x"), attempt=1)
+        async with plugin:
+            await plugin.put("key.ndjson", payload(b"x"), attempt=1)
     except Exception as raised:  # noqa: BLE001  # judged below
         error = raised
     require_kind((), error, kind)

@@ -14,11 +14,12 @@ from forkstream.errors import DeliveryError, TransientError, UnavailableError
 from forkstream.ports import ObjectInfo, ObjectStage, Payload
 from forkstream.settings import Settings
 from forkstream.testing.cancellation import TURNS, cancel_after
-from forkstream.testing.conformance.checks import forget_turns, longest_turn, name_of, require_kind
+from forkstream.testing.conformance.checks import forget_turns, longest_turn, require_kind
 from forkstream.testing.conformance.plugin import PluginConformance
 from forkstream.testing.loop_watch import blocking_calls
 from forkstream.testing.make_events import ODD_BODIES
-from forkstream.testing.rule import require, rule
+from forkstream.testing.name_of import name_of
+from forkstream.testing.rule import BrokenRuleError, require, rule
 
 _PLAIN = b'{"name":"plain to read"}\n' * 100
 
@@ -38,6 +39,8 @@ class ObjectStageConformance(PluginConformance[ObjectStage[Settings]]):
                 info = about(stage, 1)
                 try:
                     result = await run(stage, info, body)
+                except BrokenRuleError:
+                    raise
                 except Exception as error:  # noqa: BLE001  # whatever it is, an object is lost
                     require(None, f"bytes that are {oddity} raise {name_of(error)}")
                 else:
@@ -108,7 +111,7 @@ class ObjectStageConformance(PluginConformance[ObjectStage[Settings]]):
             steps = await asyncio.gather(*(stage.prepare(info) for info in infos))
             bodies = [_PLAIN + bytes([number]) * 1000 for number in range(8)]
             with ThreadPoolExecutor(8) as threads:
-                results = list(threads.map(_apply, steps, bodies))
+                results = list(threads.map(_made, steps, bodies))
         for info, body, result in zip(infos, bodies, results, strict=True):
             require(await self.undo(result, info) == body, "objects rendered at once come out as each other")
 
@@ -142,20 +145,26 @@ def about(stage: ObjectStage[Settings], number: int) -> ObjectInfo:
 
 async def run(stage: ObjectStage[Settings], info: ObjectInfo, body: bytes) -> Payload:
     """Prepare and render one object, the latter in a worker thread."""
-    return await asyncio.to_thread(_apply, await stage.prepare(info), body)
+    step: object = await stage.prepare(info)
+    if not callable(step):
+        raise BrokenRuleError(f"prepare returns {type(step).__name__}, where a function from Payload to Payload is due")
+    return await asyncio.to_thread(_made, step, body)
 
 
 async def _prepare(stage: ObjectStage[Settings], info: ObjectInfo) -> object:
     return await stage.prepare(info)
 
 
-def _apply(step: Callable[[Payload], Payload], body: bytes) -> Payload:
-    return step(Payload(body, "application/x-ndjson", {"fork": "test"}))
+def _made(step: Callable[[Payload], Payload], body: bytes) -> Payload:
+    made: object = step(Payload(body, "application/x-ndjson", {"fork": "test"}))
+    if not isinstance(made, Payload):
+        raise BrokenRuleError(f"the prepared step gives {type(made).__name__}, where a Payload is due")
+    return made
 
 
 def _blocking_calls_of(step: Callable[[Payload], Payload], body: bytes) -> list[str]:
     with blocking_calls() as found:
-        _apply(step, body)
+        _made(step, body)
     return found
 
 
@@ -164,8 +173,8 @@ async def _require_failure(plugin: ObjectStage[Settings] | None, kind: type[Deli
         return
     error: Exception | None = None
     try:
-        async with plugin as stage:
-            await run(stage, about(stage, 1), _PLAIN)
+        async with plugin:
+            await run(plugin, about(plugin, 1), _PLAIN)
     except Exception as raised:  # noqa: BLE001  # judged below
         error = raised
     require_kind((), error, kind)

@@ -13,10 +13,11 @@ import pytest
 
 from forkstream.errors import ConfigError, UnavailableError
 from forkstream.event import Json
+from forkstream.port_shape import misfits
 from forkstream.ports import PORTS_VERSION, Advice, Load, Permission, Plugin, Surroundings
 from forkstream.settings import Settings
-from forkstream.testing.conformance.checks import name_of
 from forkstream.testing.loop_watch import blocking_calls
+from forkstream.testing.name_of import name_of
 from forkstream.testing.read_settings import read_settings
 from forkstream.testing.rule import require, rule
 
@@ -57,7 +58,8 @@ class PluginConformance(ABC, Generic[P]):
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[P]:
         """Open what ``plugin()`` makes, for the block."""
-        async with self.plugin() as plugin:
+        plugin = self.plugin()
+        async with plugin:
             yield plugin
 
     # the rules
@@ -66,6 +68,10 @@ class PluginConformance(ABC, Generic[P]):
         """``ports_version`` is inherited; a plugin that sets its own is refused by every other version."""
         found = self.plugin().ports_version
         require(found == PORTS_VERSION, f"made for version {found} of the ports, this is version {PORTS_VERSION}")
+
+    def test_its_methods_are_as_its_port_calls_them(self) -> None:
+        """``async def`` where the port says so, a plain ``def`` elsewhere, with its parameters; settings from ``Settings``."""
+        require(not (wrong := misfits(type(self.plugin()))), "; ".join(wrong))
 
     def test_its_settings_refuse_a_field_that_they_do_not_know(self) -> None:
         """A misspelt field must stop the start: derive from ``Settings``, which sees to it."""
@@ -81,7 +87,7 @@ class PluginConformance(ABC, Generic[P]):
         """``Annotated[str, Meta(description="…")]``: it is all that an operator sees. Nested settings speak for themselves."""
         hints = get_type_hints(self.plugin().settings_type(), include_extras=True)
         silent = [name for name, hint in hints.items() if not (_described(hint) or _nested(hint))]
-        require(not silent, f"no description of {', '.join(silent)}")
+        require(not silent, f"no description of {', '.join(silent)}: Annotated[…, Meta(description=…)] is due")
 
     def test_wrong_settings_are_refused_with_a_reason(self) -> None:
         """By the declaration of the field, or by a ValueError of the constructor: both are shown as config errors."""
@@ -101,7 +107,7 @@ class PluginConformance(ABC, Generic[P]):
         self.plugin()  # what is imported at the first use does not count
         with blocking_calls() as found:
             self.plugin()
-        require(not found, f"the constructor calls {'; '.join(found)}")
+        require(not found, f"the constructor calls {'; '.join(found)}: that belongs into __aenter__")
 
     @rule
     async def test_what_it_says_of_itself_asks_nobody(self) -> None:
@@ -118,7 +124,9 @@ class PluginConformance(ABC, Generic[P]):
     @rule
     async def test_it_opens_checks_and_closes(self) -> None:
         """``check`` passes on a destination that works, and can be asked again."""
-        async with self.opened() as plugin:
+        plugin = self.plugin()
+        async with plugin as entered:
+            require(entered is plugin, f"__aenter__ returns {type(entered).__name__}: it ends with `return self`")
             await plugin.check()
             await plugin.check()
 
@@ -156,7 +164,7 @@ class PluginConformance(ABC, Generic[P]):
         except Exception as error:  # noqa: BLE001  # any other kind is the finding
             require(None, f"check raises {name_of(error)} where UnavailableError is due")
         else:
-            require(None, "check passes, though nothing can be done there")
+            require(None, "check passes, though nothing can be done there: UnavailableError is due")
 
 
 async def _said(

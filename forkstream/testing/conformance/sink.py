@@ -9,9 +9,10 @@ from forkstream.errors import PermanentError
 from forkstream.event import Event
 from forkstream.ports import Sink
 from forkstream.settings import Settings
-from forkstream.testing.conformance.checks import name_of, picture
+from forkstream.testing.conformance.checks import picture
 from forkstream.testing.conformance.plugin import PluginConformance
 from forkstream.testing.make_events import make_events, make_odd
+from forkstream.testing.name_of import name_of
 from forkstream.testing.rule import require, rule
 
 K = TypeVar("K", bound=Sink[Settings])

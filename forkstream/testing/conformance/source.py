@@ -17,7 +17,8 @@ from forkstream.testing.conformance.checks import forget_turns, longest_turn, re
 from forkstream.testing.conformance.plugin import PluginConformance
 from forkstream.testing.loop_watch import blocking_calls
 from forkstream.testing.make_events import ODD_BODIES, make_events
-from forkstream.testing.rule import require, rule
+from forkstream.testing.name_of import name_of
+from forkstream.testing.rule import BrokenRuleError, require, rule
 
 Received: TypeAlias = list[tuple[Event, Receipt]]
 
@@ -262,10 +263,15 @@ async def _settle(
     settle: Callable[[Sequence[Receipt]], Coroutine[object, None, Collection[Refusal]]], receipts: Sequence[Receipt]
 ) -> Collection[Refusal]:
     try:
-        return await settle(receipts)
+        refused: object = await settle(receipts)
     except DeliveryError as error:
-        require(None, f"one receipt that is used up fails the whole call: {error}")
+        require(None, f"one receipt that is used up fails the whole call: {name_of(error)}")
         raise
+    if not isinstance(refused, Collection):
+        raise BrokenRuleError(
+            f"{type(refused).__name__} is returned, where a collection of Refusal is due: () for none"
+        )
+    return refused
 
 
 async def _require_failure(plugin: Source[Settings] | None, kind: type[DeliveryError]) -> None:
@@ -273,8 +279,8 @@ async def _require_failure(plugin: Source[Settings] | None, kind: type[DeliveryE
         return
     error: Exception | None = None
     try:
-        async with plugin as source:
-            await source.receive(1, hold=30, wait=0)
+        async with plugin:
+            await plugin.receive(1, hold=30, wait=0)
     except Exception as raised:  # noqa: BLE001  # judged below
         error = raised
     require_kind((), error, kind)
