@@ -135,6 +135,8 @@ class Intake:
         if self._groups and self._waits:  # for what may be behind these, and comes only after them
             self.close_all(CloseReason.ORDER)
         self._opened.set()
+        if self._budget.refusing:  # those who wait for room look again: this may have to be closed to make some
+            self._budget.wake()
 
     def finished(self, batch: Batch) -> None:
         """A batch is decided; in an ordered fork its groups may go on."""
