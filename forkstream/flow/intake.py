@@ -211,7 +211,7 @@ class Intake:
         return answer
 
     async def _answer(self, limit: int, wait: float) -> Sequence[tuple[Event, Receipt]]:
-        answer = await self._source.receive(limit, hold=self._custody.hold, wait=wait)
+        answer = [*await self._source.receive(limit, hold=self._custody.hold, wait=wait)]  # one that can be read again
         for event, receipt in answer:
             if not isinstance(event, Event):
                 raise TypeError(f"receive returned {type(event).__name__}, not an event")
@@ -251,10 +251,13 @@ class Intake:
         if limit is None or self._budget.events < limit // 100 or now - self._asked_at < 60:
             return
         self._asked_at = now
+
+        async def is_near() -> bool:
+            backlog = await self._source.backlog()
+            return backlog is not None and backlog.in_flight >= 0.9 * limit
+
         try:
-            backlog = await ask(self._source.backlog, self.ANSWER_SECONDS)
+            if await ask(is_near, self.ANSWER_SECONDS):
+                self.close_all(CloseReason.QUOTA)
         except DeliveryError as error:
             self._meter.failed("source", error, 1)
-            return
-        if backlog and backlog.in_flight >= 0.9 * limit:
-            self.close_all(CloseReason.QUOTA)

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from forkstream import Drop, Event, EventSink, Failure, FailureKind, PermanentError, Settings, TransientError
+from forkstream import Backlog, Drop, Event, EventSink, Failure, FailureKind, PermanentError, Settings, TransientError
 from forkstream.letters import Letter
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import (
@@ -60,7 +60,18 @@ def test_a_sink_that_answers_nonsense_is_asked_again(nonsense: Callable[[Event],
 
 
 @pytest.mark.parametrize("call", ["receive", "delete", "hold"])
-@pytest.mark.parametrize("nonsense", [None, 5, "bad", ["bad"], [(None, None)], [(Event(b"", id="x"), [])]], ids=str)
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        None,
+        5,
+        "bad",
+        ["bad"],
+        [(None, None)],
+        [(Event(b"", id="x"), [])],
+    ],
+    ids=str,
+)
 def test_a_source_that_answers_nonsense_is_asked_again(call: str, nonsense: Any) -> None:
     async def busy(batch: Sequence[Event], call: int) -> Collection[Failure]:
         if call < 3:
@@ -84,15 +95,35 @@ def test_a_source_that_answers_nonsense_is_asked_again(call: str, nonsense: Any)
     run_on_fake_clock(main)
 
 
-def test_a_source_that_cannot_estimate_its_backlog_does_all_the_rest() -> None:
+def test_an_answer_that_can_be_read_once_only_is_an_answer() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(5)), ScriptedSink()
+        receive: Callable[..., Any] = source.receive
+
+        async def once_only(*args: object, **options: object) -> Any:
+            return iter(await receive(*args, **options))
+
+        source.receive = once_only  # type: ignore[method-assign]
+        async with running(fork_of(source, sink)):
+            await until(lambda: not source.waiting, 60)
+
+    run_on_fake_clock(main)
+
+
+def _no_backlog() -> object:
+    raise KeyError("ApproximateNumberOfMessages")
+
+
+@pytest.mark.parametrize("estimate", [_no_backlog, lambda: 5, lambda: (1, 2), lambda: Backlog(1, None)])  # type: ignore[arg-type]
+def test_a_source_that_cannot_estimate_its_backlog_does_all_the_rest(estimate: Callable[[], Any]) -> None:
     async def main() -> None:
         source, sink = memory_source(), ScriptedSink()
         source.in_flight_limit = 10
 
-        async def broken() -> None:
-            raise KeyError("ApproximateNumberOfMessages")
+        async def broken() -> Any:
+            return estimate()
 
-        source.backlog = broken  # type: ignore[method-assign,assignment]
+        source.backlog = broken  # type: ignore[method-assign]
         async with running(fork_of(source, sink)):
             await anyio.sleep(100)
             source.put(events(3))
