@@ -30,6 +30,14 @@ DECODED: Final = 5
 """Times its bytes that a body takes as decoded data."""
 
 
+def size_of(event: Event) -> int:
+    """Bytes of an event's body and of its attributes, of which SQS takes as many as of a body."""
+    size = len(event.body)
+    if event.attributes:
+        size += sum([len(name) + len(one.value) for name, one in event.attributes.items()])
+    return size
+
+
 class Outcome(enum.Enum):
     """The one thing that becomes of a held event."""
 
@@ -43,10 +51,21 @@ class Held:
     """One event in the fork's hands, with its receipt. ``event`` changes as the event goes through its stages.
 
     ``partition`` is known when it has gone through them. ``group`` and ``receives`` are what the source said, whatever a
-    stage makes of the event. ``is_probe`` if it was received alone, to see whether a trouble is over.
+    stage makes of the event, as is ``size``, its body's. ``is_probe`` if it was received alone, to see whether a trouble is over.
     """
 
-    __slots__ = ("charge", "event", "group", "is_probe", "outcome", "partition", "receipt", "receive", "receives")
+    __slots__ = (
+        "charge",
+        "event",
+        "group",
+        "is_probe",
+        "outcome",
+        "partition",
+        "receipt",
+        "receive",
+        "receives",
+        "size",
+    )
 
     def __init__(self, event: Event, receipt: Receipt, receive: Receive, *, is_probe: bool = False) -> None:
         self.event = event
@@ -56,12 +75,14 @@ class Held:
         self.receives = event.receive_count
         self.partition = ""
         self.is_probe = is_probe
-        self.charge = _OVERHEAD + len(event.body) + (len(receipt) if isinstance(receipt, str) else 0)
+        self.size = len(event.body)
+        self.charge = _OVERHEAD + size_of(event) + (len(receipt) if isinstance(receipt, str) else 0)
         self.outcome: Outcome | None = None
 
     def decoded(self) -> int:
-        """Charge what the event takes since a stage has decoded it; returns how many bytes that is more."""
-        more = DECODED * len(self.event.body) if self.event.is_decoded else 0
+        """Charge what the event takes since a stage has decoded or enlarged it; returns how many bytes that is more."""
+        size = len(self.event.body)
+        more = max(0, size - self.size) + (DECODED * size if self.event.is_decoded else 0)
         self.charge += more
         return more
 

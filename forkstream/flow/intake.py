@@ -13,7 +13,7 @@ from forkstream.event import Event
 from forkstream.flow.ask import ask
 from forkstream.flow.batcher import Batch, Batcher, CloseReason
 from forkstream.flow.budget import Budget
-from forkstream.flow.custody import Custody, Held
+from forkstream.flow.custody import Custody, Held, size_of
 from forkstream.flow.gate import Gate, State
 from forkstream.flow.landing import ForkLanding
 from forkstream.flow.ordering import Groups
@@ -215,7 +215,7 @@ class Intake:
         for event, receipt in answer:
             if not isinstance(event, Event):
                 raise TypeError(f"receive returned {type(event).__name__}, not an event")
-            _ = hash(receipt), event.body
+            _ = hash(receipt), size_of(event)
         return answer
 
     async def _take(self, held: list[Held], tasks: TaskGroup, *, full: bool) -> None:

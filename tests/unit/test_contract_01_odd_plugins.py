@@ -69,6 +69,7 @@ def test_a_sink_that_answers_nonsense_is_asked_again(nonsense: Callable[[Event],
         ["bad"],
         [(None, None)],
         [(Event(b"", id="x"), [])],
+        [(Event(b"", id="x", attributes={"a": "bad"}), 1)],  # type: ignore[dict-item]
     ],
     ids=str,
 )
