@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import anyio
 
-from forkstream.errors import DeliveryError, TransientError, UnavailableError, as_delivery_error
+from forkstream.errors import WISHES_TO_END, DeliveryError, TransientError, UnavailableError, as_delivery_error
 
 Answer = TypeVar("Answer")
 
@@ -28,7 +28,9 @@ async def ask(call: Callable[[], Awaitable[Answer]], seconds: float) -> Answer:
             if _cancellations() > cancellations or anyio.current_effective_deadline() == -math.inf:
                 raise
             error = TransientError("cancelled")  # something of the plugin's own was, which ends nobody's task
-        except Exception as raised:  # noqa: BLE001  # a plugin's bug must not end the fork
+        except WISHES_TO_END:
+            raise
+        except BaseException as raised:  # noqa: BLE001  # a plugin's bug must not end the fork
             error = _kind_of(raised)
     if limit.cancel_called:
         raise TransientError("timeout", f"no answer within {seconds:g} s")
@@ -42,9 +44,9 @@ def _cancellations() -> int:
     return task.cancelling() if task else 0
 
 
-def _kind_of(raised: Exception) -> DeliveryError:
+def _kind_of(raised: BaseException) -> DeliveryError:
     """Give an exception its kind; in a group, as task groups raise it, the one counts that blames events least."""
-    if not isinstance(raised, ExceptionGroup):
+    if not isinstance(raised, BaseExceptionGroup):
         return as_delivery_error(raised)
     errors = [_kind_of(each) for each in raised.exceptions]
     return min(

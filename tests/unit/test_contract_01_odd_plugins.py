@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import pytest
@@ -428,5 +428,65 @@ def test_a_wish_for_ages_does_not_hide_a_stall_for_ages() -> None:
         async with running(fork):
             await until(lambda: not source.waiting)
             assert fork.progressed_at < anyio.current_time() + 3600
+
+    run_on_fake_clock(main)
+
+
+class _Panic(BaseException):
+    """What compiled code raises that has met a bug of its own."""
+
+
+class _Opening(ScriptedSink):
+    """A sink that calls ``opening`` when it is opened."""
+
+    opening: Callable[[], None]
+
+    async def __aenter__(self) -> Self:
+        self.opening()
+        return self
+
+
+@pytest.mark.parametrize("kind", [_Panic, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("where", ["open", "stage", "chunk", "partition", "sink", "letters", "receive", "delete"])
+def test_a_plugin_that_panics_exits_or_cancels_itself_ends_neither_its_fork_nor_the_process(
+    where: str, kind: type[BaseException]
+) -> None:
+    calls = Counter[str]()
+
+    def panics(here: str) -> None:
+        calls[here] += 1
+        if here == where and calls[here] == 1:
+            raise kind
+
+    def stage(event: Event) -> Event:
+        panics("stage")
+        return event
+
+    async def chunk(chunk: Sequence[Event], _call: int) -> Mapping[Event, Event]:
+        panics("chunk")
+        return {event: event for event in chunk}
+
+    async def write(batch: Sequence[Event], _call: int) -> Collection[Failure]:
+        panics("sink")
+        return [Failure.permanent(event, "bad") for event in batch if event.id == "1"]
+
+    async def bury(_batch: Sequence[Event], _call: int) -> Collection[Failure]:
+        panics("letters")
+        return ()
+
+    def partition(_event: Event) -> str:
+        panics("partition")
+        return ""
+
+    async def main() -> None:
+        source, sink = memory_source(events(5)), _Opening(write)
+        sink.opening = lambda: panics("open")
+        sink.partitions = partition
+        for name in ("receive", "delete"):
+            _count(source, name, panics)
+        stages: list[Any] = [ScriptedStage(stage), ScriptedAsyncStage(chunk)]
+        async with running(fork_of(source, sink, stages=stages, dead_letters=ScriptedSink(bury))):
+            await until(lambda: not source.waiting)
+        assert calls[where] > 1
 
     run_on_fake_clock(main)
