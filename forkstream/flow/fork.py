@@ -145,7 +145,8 @@ class Fork:
             return False
         if self.dead_letters and self.dead_letters.gate.trouble:
             return False  # the dead wait, and may have taken all of the budget
-        waits = self.flow.retry.write_timeout if self.writing else self.flow.poll_wait
+        # what is held may be in a stage that asks elsewhere, which takes as long as a write may
+        waits = self.flow.retry.write_timeout if self.budget.events else self.flow.poll_wait
         last = max(self.progressed_at, self.intake.polled_at)
         return anyio.current_time() - last > waits + patience
 
