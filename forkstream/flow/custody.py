@@ -172,7 +172,9 @@ class Custody:
             if not receipts or seconds < 1:
                 return
             try:
-                refused = await self._ask(lambda some: self._source.hold(some, seconds), receipts)
+                # an answer that is lost leaves time for another try
+                patience = min(self.ANSWER_SECONDS, self._hold / 4)
+                refused = await self._ask(lambda some: self._source.hold(some, seconds), receipts, patience)
             except DeliveryError as error:
                 self._on_trouble(error)  # tried again at the next pass; half of the time is still left
                 return
@@ -189,10 +191,12 @@ class Custody:
     async def show_again(self, receipts: Sequence[Receipt], seconds: float) -> Mapping[Receipt, Refusal]:
         """End the hold: visible to everybody after ``seconds``, 0 for at once. Returns and raises as ``delete`` does.
 
-        Never beside an extension that is under way: the later of the two would win, and hide the event again.
+        Never beside an extension that is under way: the later of the two would win, and hide the event again. One that
+        begins later leaves these alone, and doesn't wait for them.
         """
         async with self._quiet:
-            return await self._ask(lambda some: self._source.hold(some, seconds), receipts)
+            pass
+        return await self._ask(lambda some: self._source.hold(some, seconds), receipts)
 
     async def release(self) -> None:
         """Show again at once what is undecided, or it would stay hidden until its visibility runs out."""
@@ -206,14 +210,16 @@ class Custody:
                 self._on_trouble(error)
             await anyio.sleep(backoff.wait() if receipts else 0)
 
-    async def _ask(self, apply: Apply, receipts: Sequence[Receipt]) -> dict[Receipt, Refusal]:
+    async def _ask(
+        self, apply: Apply, receipts: Sequence[Receipt], patience: float = ANSWER_SECONDS
+    ) -> dict[Receipt, Refusal]:
         async def answer() -> dict[Receipt, Refusal]:
             refusals = [*await apply(receipts)]
             given = set(receipts) if refusals else set()
             return {refusal.receipt: refusal for refusal in refusals if refusal.receipt in given}
 
         try:
-            refused = await ask(answer, self.ANSWER_SECONDS * (1 + len(receipts) // 1000))
+            refused = await ask(answer, patience * (1 + len(receipts) // 1000))
         except UnavailableError as error:
             since = self.trouble.since if self.trouble else anyio.current_time()
             self.trouble = Trouble(State.HALTED, error.code, error.detail, since)
