@@ -16,6 +16,8 @@ Catch the root for all that forkstream raises on purpose.
 
 from __future__ import annotations
 
+from typing import Final
+
 from forkstream.raised_at import raised_at
 
 
@@ -101,7 +103,11 @@ class UnavailableError(DeliveryError):
     """
 
 
-def as_delivery_error(error: Exception) -> DeliveryError:
+WISHES_TO_END: Final = (KeyboardInterrupt, GeneratorExit)
+"""What no plugin raises by itself. All else that it raises is its own, ``sys.exit`` and a panic of compiled code too."""
+
+
+def as_delivery_error(error: BaseException) -> DeliveryError:
     """Give any exception that a plugin raised its kind: what is none of the three is a bug that these events met."""
     if isinstance(error, DeliveryError):
         return error
@@ -112,7 +118,7 @@ def as_delivery_error(error: Exception) -> DeliveryError:
     return bug
 
 
-def _text_of(error: Exception) -> str:
+def _text_of(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # noqa: BLE001  # an author's own __str__ may fail too

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from functools import partial
 from importlib.metadata import version
 
 import anyio
@@ -15,12 +16,14 @@ from prometheus_client import CollectorRegistry
 from forkstream.backoff import spread
 from forkstream.control import Control, DesiredState
 from forkstream.errors import CommandError, DeliveryError
+from forkstream.flow.ask import ask
 from forkstream.flow.custody import Outcome
 from forkstream.flow.fork import CLOSE_SECONDS, RELEASE_SECONDS, Flow, Fork
 from forkstream.flow.gate import State
 from forkstream.loop_stall import LoopStall
 from forkstream.metrics import Metrics
-from forkstream.ports import Switches
+from forkstream.ports import Source, Switches
+from forkstream.settings import Settings
 from forkstream.status import ForkStatus, ServiceStatus
 from forkstream.telemetry import Meter
 
@@ -32,6 +35,8 @@ MAX_POLL_WAIT = 20.0
 """Seconds that a long poll waits at most (SQS: 20, see ReceiveMessage)."""
 CONTROL_SECONDS = 5.0
 """How long a start waits to read the desired state; what is paused only there must not receive before."""
+LAG_SECONDS = 5.0
+"""How long a source may take to estimate what waits."""
 STALL_SECONDS = 120.0
 """So long may a fork neither progress nor be within a declared wait before a restart is asked for."""
 
@@ -218,14 +223,11 @@ class Service:
         for name, fork in self.forks.items():
             if not fork.flowing:
                 continue
-            with anyio.move_on_after(5.0):
-                try:
-                    backlog = await fork.flow.source.backlog()
-                except Exception:  # noqa: BLE001, S112  # an estimate; the fork's own receives tell of trouble
-                    continue
-                if backlog:
-                    self._lag[name] = backlog.ready
-                    fork.meter.waiting(backlog.ready)
+            with suppress(DeliveryError):  # an estimate; the fork's own receives tell of trouble
+                ready = await ask(partial(_ready, fork.flow.source), LAG_SECONDS)
+                if ready is not None:
+                    self._lag[name] = ready
+                    fork.meter.waiting(ready)
 
     def _fork_status(self, fork: Fork) -> ForkStatus:
         settled, name = fork.settlement.settled, fork.flow.name
@@ -282,6 +284,11 @@ class Service:
         if self._control:
             return f"written to {self._control.url}: every task follows it, and it survives a restart"
         return "this process only, until it ends: set `control` to reach every task"
+
+
+async def _ready(source: Source[Settings]) -> int | None:
+    backlog = await source.backlog()
+    return None if backlog is None else int(backlog.ready)
 
 
 def _name_of(error: Exception) -> str:

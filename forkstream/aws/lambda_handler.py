@@ -35,7 +35,7 @@ class LambdaHandler:
 
     async def load(self) -> None:
         """Import the handler, in a thread; raises :class:`~forkstream.errors.UnavailableError` that says why it cannot be used."""
-        self._function = await anyio.to_thread.run_sync(partial(_imported, self.reference))
+        self._function = await anyio.to_thread.run_sync(partial(_imported, self.reference), abandon_on_cancel=True)
 
     def __call__(self, event: object) -> object:
         """Call the handler and block until it returns.

@@ -67,6 +67,7 @@ class Redrive:
         self._chain = Chain(flow.steps)
         self._writer = flow.outlet.writer(flow.name, flow.concurrency or FIRST)
         self._starts = {step.name: number for number, step in enumerate(flow.steps)} | {_SINK: len(flow.steps)}
+        self._failed_groups: set[str | None] = set()
         self.stopping = False
         """True once no further batch is begun."""
 
@@ -181,7 +182,7 @@ class Redrive:
                 for held in batch.held:
                     self._result(Decision(held, None))
                 return
-            claimed = await self._claim(batch.held)
+            claimed = await self._claim(self._in_order(batch.held))
             batch.held = list(claimed)
             delivery = Redelivery(
                 self._flow, self._writer, lambda decisions: self._note(claimed, decisions), self._attempt_failed
@@ -191,6 +192,13 @@ class Redrive:
                 self._end(delivery.trouble)
         finally:
             slots.release_on_behalf_of(batch)
+
+    def _in_order(self, held: Sequence[Held]) -> list[Held]:
+        """Leave out what must not overtake a letter of its group that failed: it stays behind that one."""
+        for one in held:
+            if one.group in self._failed_groups:
+                self._result(Decision(one, None, "behind"))
+        return [one for one in held if one.group not in self._failed_groups]
 
     async def _claim(self, held: Sequence[Held]) -> dict[Held, Claim]:
         """Claim letters; those that somebody else has, or that cannot be claimed, are left out."""
@@ -222,6 +230,8 @@ class Redrive:
         outcome = _OUTCOMES[decision.mark]
         if not noted and outcome is Outcome.SENT:
             outcome = Outcome.UNNOTED
+        if not outcome.good and self._flow.source.ordered and decision.held.group is not None:
+            self._failed_groups.add(decision.held.group)
         self.report.results.append(Result.of(_entry(decision.held), outcome, decision.code, decision.detail))
 
     def _attempt_failed(self, code: str) -> None:

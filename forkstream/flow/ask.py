@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 
 import anyio
 
-from forkstream.errors import DeliveryError, TransientError, UnavailableError, as_delivery_error
+from forkstream.errors import WISHES_TO_END, DeliveryError, TransientError, UnavailableError, as_delivery_error
 from forkstream.flow.loop_time import loop_clock
 
 Answer = TypeVar("Answer")
@@ -65,7 +65,9 @@ class TimeLimit:
             if self._cancellations() > cancellations or anyio.current_effective_deadline() == -math.inf:
                 raise
             error = TransientError("cancelled")  # something of the plugin's own was, which ends nobody's task
-        except Exception as raised:  # noqa: BLE001  # a plugin's bug must not end the fork
+        except WISHES_TO_END:
+            raise
+        except BaseException as raised:  # noqa: BLE001  # a plugin's bug must not end the fork
             error = _kind_of(raised)
         if scope.cancel_called:
             raise _OverError
@@ -82,9 +84,9 @@ class _OverError(Exception):
     """The time is over, although the plugin took no notice."""
 
 
-def _kind_of(raised: Exception) -> DeliveryError:
+def _kind_of(raised: BaseException) -> DeliveryError:
     """Give an exception its kind; in a group, as task groups raise it, the one counts that blames events least."""
-    if not isinstance(raised, ExceptionGroup):
+    if not isinstance(raised, BaseExceptionGroup):
         return as_delivery_error(raised)
     errors = [_kind_of(each) for each in raised.exceptions]
     return min(

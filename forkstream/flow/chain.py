@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from forkstream.errors import DeliveryError, PermanentError, TransientError, UnexpectedError, as_delivery_error
+from forkstream.errors import (
+    WISHES_TO_END,
+    DeliveryError,
+    PermanentError,
+    TransientError,
+    UnexpectedError,
+    as_delivery_error,
+)
 from forkstream.event import Drop, Event, Failure, FailureKind
 from forkstream.flow.ask import ask
 from forkstream.flow.custody import Held
@@ -106,7 +113,9 @@ def _call(stage: EventStage[Settings], held: list[Held]) -> dict[Held, object]:
     for one in held:
         try:
             result = stage(one.event)
-        except Exception as error:  # noqa: BLE001  # what a stage can't process never goes on
+        except WISHES_TO_END:
+            raise
+        except BaseException as error:  # noqa: BLE001  # what a stage can't process never goes on
             odd[one] = as_delivery_error(error)
             continue
         if isinstance(result, Event) and isinstance(result.body, bytes):

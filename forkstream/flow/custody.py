@@ -32,6 +32,14 @@ DECODED: Final = 5
 """Times its bytes that a body takes as decoded data."""
 
 
+def size_of(event: Event) -> int:
+    """Bytes of an event's body and of its attributes, of which SQS takes as many as of a body."""
+    size = len(event.body)
+    if event.attributes:
+        size += sum([len(name) + len(one.value) for name, one in event.attributes.items()])
+    return size
+
+
 class Outcome(enum.Enum):
     """The one thing that becomes of a held event."""
 
@@ -45,7 +53,7 @@ class Held(msgspec.Struct, eq=False):
     """One event in the fork's hands, with its receipt. ``event`` changes as the event goes through its stages.
 
     ``partition`` is known when it has gone through them. ``group`` and ``receives`` are what the source said, whatever a
-    stage makes of the event. ``is_probe`` if it was received alone, to see whether a trouble is over.
+    stage makes of the event, as is ``size``, its body's. ``is_probe`` if it was received alone, to see whether a trouble is over.
     """
 
     # a Struct takes 0.07 µs to make; a class with slots and an __init__ took 0.33
@@ -53,6 +61,7 @@ class Held(msgspec.Struct, eq=False):
     event: Event
     receipt: Receipt
     receive: Receive
+    size: int
     charge: int
     group: str | None
     receives: int
@@ -63,12 +72,13 @@ class Held(msgspec.Struct, eq=False):
     @classmethod
     def of(cls, event: Event, receipt: Receipt, receive: Receive, *, is_probe: bool = False) -> Self:
         """Hold an event of a receive."""
-        charge = _OVERHEAD + len(event.body) + (len(receipt) if isinstance(receipt, str) else 0)
-        return cls(event, receipt, receive, charge, event.group, event.receive_count, is_probe)
+        charge = _OVERHEAD + size_of(event) + (len(receipt) if isinstance(receipt, str) else 0)
+        return cls(event, receipt, receive, len(event.body), charge, event.group, event.receive_count, is_probe)
 
     def decoded(self) -> int:
-        """Charge what the event takes since a stage has decoded it; returns how many bytes that is more."""
-        more = DECODED * len(self.event.body) if self.event.is_decoded else 0
+        """Charge what the event takes since a stage has decoded or enlarged it; returns how many bytes that is more."""
+        size = len(self.event.body)
+        more = max(0, size - self.size) + (DECODED * size if self.event.is_decoded else 0)
         self.charge += more
         return more
 
@@ -125,7 +135,8 @@ class Custody:
                 event,
                 receipt,
                 receive,
-                _OVERHEAD + len(event.body) + (len(receipt) if isinstance(receipt, str) else 0),
+                len(event.body),
+                _OVERHEAD + size_of(event) + (len(receipt) if isinstance(receipt, str) else 0),
                 event.group,
                 event.receive_count,
                 is_probe,
@@ -170,7 +181,9 @@ class Custody:
             if not receipts or seconds < 1:
                 return
             try:
-                refused = await self._ask(lambda some: self._source.hold(some, seconds), receipts)
+                # an answer that is lost leaves time for another try
+                patience = min(self.ANSWER_SECONDS, self._hold / 4)
+                refused = await self._ask(lambda some: self._source.hold(some, seconds), receipts, patience)
             except DeliveryError as error:
                 self._on_trouble(error)  # tried again at the next pass; half of the time is still left
                 return
@@ -187,10 +200,12 @@ class Custody:
     async def show_again(self, receipts: Sequence[Receipt], seconds: float) -> Mapping[Receipt, Refusal]:
         """End the hold: visible to everybody after ``seconds``, 0 for at once. Returns and raises as ``delete`` does.
 
-        Never beside an extension that is under way: the later of the two would win, and hide the event again.
+        Never beside an extension that is under way: the later of the two would win, and hide the event again. One that
+        begins later leaves these alone, and doesn't wait for them.
         """
         async with self._quiet:
-            return await self._ask(lambda some: self._source.hold(some, seconds), receipts)
+            pass
+        return await self._ask(lambda some: self._source.hold(some, seconds), receipts)
 
     async def release(self) -> None:
         """Show again at once what is undecided, or it would stay hidden until its visibility runs out."""
@@ -204,14 +219,16 @@ class Custody:
                 self._on_trouble(error)
             await anyio.sleep(backoff.wait() if receipts else 0)
 
-    async def _ask(self, apply: Apply, receipts: Sequence[Receipt]) -> dict[Receipt, Refusal]:
+    async def _ask(
+        self, apply: Apply, receipts: Sequence[Receipt], patience: float = ANSWER_SECONDS
+    ) -> dict[Receipt, Refusal]:
         async def answer() -> dict[Receipt, Refusal]:
             refusals = [*await apply(receipts)]
             given = set(receipts) if refusals else set()
             return {refusal.receipt: refusal for refusal in refusals if refusal.receipt in given}
 
         try:
-            refused = await ask(answer, self.ANSWER_SECONDS * (1 + len(receipts) // 1000))
+            refused = await ask(answer, patience * (1 + len(receipts) // 1000))
         except UnavailableError as error:
             since = self.trouble.since if self.trouble else loop_time()
             self.trouble = Trouble(State.HALTED, error.code, error.detail, since)

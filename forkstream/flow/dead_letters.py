@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from forkstream.backoff import redelivery_delay
-from forkstream.errors import DeliveryError, as_delivery_error
+from forkstream.errors import WISHES_TO_END, DeliveryError, as_delivery_error
 from forkstream.flow.batcher import Batch
 from forkstream.flow.custody import Held, Outcome
 from forkstream.flow.delivery import deliver
@@ -68,7 +68,9 @@ class DeadLetters:
                 letter = letter_of(one.held.event, fork=self._fork, step=step, code=one.code, detail=detail)
                 one.held.event = one.held.event.with_(body=letter.encode())
                 one.held.partition = self._partition(one.held)
-            except Exception as raised:  # noqa: BLE001  # this event has no letter; the others do
+            except WISHES_TO_END:
+                raise
+            except BaseException as raised:  # noqa: BLE001  # this event has no letter; the others do
                 self._refused(one.held, as_delivery_error(raised))
             else:
                 dead.append(one.held)

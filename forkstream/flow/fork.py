@@ -10,7 +10,7 @@ which close the dead letters, which close the settlement. Events that are then s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
@@ -82,6 +82,10 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
         return [*inner, *(step.stage for step in self.steps), self.source]
 
 
+class LostTaskError(RuntimeError):
+    """A plugin cancelled a task of its fork, which took others with it: nothing less than a restart mends that."""
+
+
 class Fork:
     """Runs one flow until it is drained. Nothing that a plugin does ends it; only a bug of the runtime can."""
 
@@ -142,7 +146,8 @@ class Fork:
             return False
         if self.dead_letters and self.dead_letters.gate.trouble:
             return False  # the dead wait, and may have taken all of the budget
-        waits = self.flow.retry.write_timeout if self.writing else self.flow.poll_wait
+        # what is held may be in a stage that asks elsewhere, which takes as long as a write may
+        waits = self.flow.retry.write_timeout if self.budget.events else self.flow.poll_wait
         last = max(self.progressed_at, self.intake.polled_at)
         return loop_time() - last > waits + patience
 
@@ -156,7 +161,7 @@ class Fork:
                         await self._open(plugin, plugins)
                     if not self.gate.draining:
                         self.flowing = True
-                        await self._flow()
+                        await self._until_drained(self._flow)
             finally:
                 self.flowing, self.ended = False, True
                 self._end_queues()
@@ -184,28 +189,34 @@ class Fork:
             keepers.start_soon(self.intake.close_aged)
             keepers.start_soon(self._probe.run)
             async with anyio.create_task_group() as settling:
-                settling.start_soon(self.settlement.run)
+                settling.start_soon(self._until_drained, self.settlement.run)
                 async with anyio.create_task_group() as receiving:
-                    receiving.start_soon(self.intake.run)
-                    await self._write_until_drained()
+                    receiving.start_soon(self._until_drained, self.intake.run)
+                    await self._until_drained(self._write)
                 # Here every poll that was under way at the drain has ended.
                 self.settlement.release_rest()
                 self.settlement.close()
             keepers.cancel_scope.cancel()
 
-    async def _write_until_drained(self) -> None:
+    async def _until_drained(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a part of the flow: ended before a drain, it has lost a task, and would be missed by nobody."""
+        await run()
+        if not self._draining.is_set():
+            raise LostTaskError("a plugin has cancelled a task that is not its own")
+
+    async def _write(self) -> None:
         async with anyio.create_task_group() as burying:
             if self.dead_letters:
                 burying.start_soon(self.dead_letters.run)
             async with anyio.create_task_group() as deliveries:
-                deliveries.start_soon(self._write, deliveries)
+                deliveries.start_soon(self._deliver_all, deliveries)
                 await self._draining.wait()
                 self.intake.drain()
                 self._ready_send.close()
             if self.dead_letters:
                 self.dead_letters.close()
 
-    async def _write(self, deliveries: TaskGroup) -> None:
+    async def _deliver_all(self, deliveries: TaskGroup) -> None:
         """Deliver each batch in a task of its own, as slots are free, until a drain."""
         async for batch in self._ready:
             await self._slots.take()

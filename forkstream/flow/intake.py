@@ -14,7 +14,7 @@ from forkstream.event import Event
 from forkstream.flow.ask import TimeLimit, ask
 from forkstream.flow.batcher import Batch, Batcher, CloseReason
 from forkstream.flow.budget import Budget
-from forkstream.flow.custody import Custody, Held
+from forkstream.flow.custody import Custody, Held, size_of
 from forkstream.flow.gate import Gate, State
 from forkstream.flow.landing import ForkLanding
 from forkstream.flow.loop_time import loop_clock
@@ -118,7 +118,7 @@ class Intake:
 
     def gather(self, held: Sequence[Held]) -> None:
         """Put events into the batches of their partitions."""
-        more = sum([one.decoded() for one in held if one.event.is_decoded])
+        more = sum([one.decoded() for one in held if one.event.is_decoded or len(one.event.body) > one.size])
         if more:
             self._budget.grow(len(held), more)
         self._gather(held)
@@ -129,6 +129,8 @@ class Intake:
         elif closed := self._batcher.add_all(held, self._time()):
             self._close(closed)
         self._opened.set()
+        if self._budget.refusing:  # those who wait for room look again: this may have to be closed to make some
+            self._budget.wake()
 
     def _gather_in_order(self, held: Sequence[Held], groups: Groups) -> None:
         now = self._time()
@@ -229,11 +231,11 @@ class Intake:
             await self._gate.rest(backoff.wait())
 
     async def _answer(self, limit: int, wait: float) -> Sequence[tuple[Event, Receipt]]:
-        answer = await self._source.receive(limit, hold=self._custody.hold, wait=wait)
+        answer = [*await self._source.receive(limit, hold=self._custody.hold, wait=wait)]  # one that can be read again
         for event, receipt in answer:
             if not isinstance(event, Event):
                 raise TypeError(f"receive returned {type(event).__name__}, not an event")
-            _ = hash(receipt), event.body
+            _ = hash(receipt), size_of(event)
         return answer
 
     async def _take(self, held: list[Held], tasks: TaskGroup, *, full: bool) -> None:
@@ -269,10 +271,13 @@ class Intake:
         if limit is None or self._budget.events < limit // 100 or now - self._asked_at < 60:
             return
         self._asked_at = now
+
+        async def is_near() -> bool:
+            backlog = await self._source.backlog()
+            return backlog is not None and backlog.in_flight >= 0.9 * limit
+
         try:
-            backlog = await ask(self._source.backlog, self.ANSWER_SECONDS)
+            if await ask(is_near, self.ANSWER_SECONDS):
+                self.close_all(CloseReason.QUOTA)
         except DeliveryError as error:
             self._meter.failed("source", error, 1)
-            return
-        if backlog and backlog.in_flight >= 0.9 * limit:
-            self.close_all(CloseReason.QUOTA)

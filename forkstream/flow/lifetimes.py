@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import anyio
 from anyio.abc import TaskGroup
 
-from forkstream.errors import DeliveryError, as_delivery_error
+from forkstream.errors import WISHES_TO_END, DeliveryError, TransientError, as_delivery_error
 from forkstream.flow.ask import ask
 from forkstream.flow.loop_time import loop_time
 from forkstream.ports import Plugin
@@ -60,7 +61,12 @@ class _Life:
                 async with plugin:
                     self.begun.set()
                     await self.over.wait()
-            except Exception as raised:  # noqa: BLE001  # a plugin's bug must not end the fork
+            except asyncio.CancelledError:
+                # raised on, it would end the fork without a word, which is what a task group makes of it
+                self.stillborn = TransientError("cancelled")
+            except WISHES_TO_END:
+                raise
+            except BaseException as raised:  # noqa: BLE001  # a plugin's bug must not end the fork
                 if self.begun.is_set():
                     on_trouble(as_delivery_error(raised))
                 self.stillborn = as_delivery_error(raised)

@@ -24,7 +24,13 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(self.sink, EventSink):
             return EventWriter(self.sink, concurrency)
         return ObjectWriter(
-            fork, self.sink, render=self.render, suffix=self.suffix, stages=self.stages, on_rendered=on_rendered
+            fork,
+            self.sink,
+            render=self.render,
+            suffix=self.suffix,
+            stages=self.stages,
+            on_rendered=on_rendered,
+            concurrency=concurrency,
         )
 
 

@@ -15,7 +15,14 @@ from contextlib import nullcontext
 
 from anyio.abc import TaskGroup
 
-from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError, as_delivery_error
+from forkstream.errors import (
+    WISHES_TO_END,
+    DeliveryError,
+    PermanentError,
+    TransientError,
+    UnavailableError,
+    as_delivery_error,
+)
 from forkstream.event import Event
 from forkstream.flow.chain import Chain, Passage, Stopped
 from forkstream.flow.custody import Held
@@ -131,7 +138,9 @@ class Passing:
                 if not isinstance(partition, str):
                     raise TypeError(f"partition returned {type(partition).__name__}, not a str")  # noqa: TRY301
                 one.partition = partition
-            except Exception as error:  # noqa: BLE001  # accuses this event alone
+            except WISHES_TO_END:
+                raise
+            except BaseException as error:  # noqa: BLE001  # accuses this event alone
                 passage.stopped.append(Stopped(one, SINK, as_delivery_error(error), sanitised=True))
                 nowhere.add(one)
         if nowhere:

@@ -15,6 +15,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from forkstream.event import Event, Failure, FailureKind
+from forkstream.flow.concurrency import MOST
 from forkstream.ports import EventSink, ObjectInfo, ObjectSink, ObjectStage, Payload
 from forkstream.settings import Settings
 from forkstream.ulid import ulid
@@ -107,6 +108,7 @@ class ObjectWriter:
         suffix: str,
         stages: Sequence[ObjectStage[Settings]] = (),
         on_rendered: Callable[[int, int], None] = lambda *_: None,
+        concurrency: int = MOST,
     ) -> None:
         self.fork = fork
         self.sink = sink
@@ -114,6 +116,7 @@ class ObjectWriter:
         self.stages = stages
         self.suffix = suffix + "".join(stage.suffix for stage in stages)
         self.on_rendered = on_rendered
+        self.threads = anyio.CapacityLimiter(concurrency)  # its own: what hangs in them holds up no other fork
 
     def begin(self, partition: str, events: Sequence[Event]) -> Writing:
         return _ObjectWriting(self, f"{partition}{ulid()}{self.suffix}", events)
@@ -147,6 +150,6 @@ class _ObjectWriting:
                 return self._payload
 
         # one thread hop (about 100 µs) for all of the CPU work of an object
-        payload = await anyio.to_thread.run_sync(render, abandon_on_cancel=True)
+        payload = await anyio.to_thread.run_sync(render, limiter=self._writer.threads, abandon_on_cancel=True)
         self._writer.on_rendered(sum(len(event.body) for event in self._events), len(payload.data))
         return payload

@@ -101,6 +101,7 @@ class SqsSource(Source[SqsSourceConfig]):
         return await looking.of(fork, unwraps=self.config.envelope == "sns")
 
     async def receive(self, limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:
+        await self._subscriptions.settle()
         messages = await self._receive(
             min(limit, MAX_ENTRIES),
             hold=min(max(math.ceil(hold), 1), MAX_VISIBILITY),

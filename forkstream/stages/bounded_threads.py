@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 import anyio.from_thread
@@ -23,11 +24,11 @@ class BoundedThreads:
 
     async def run(self, call: Callable[[], R]) -> R:
         """Call in a thread; cancelled, it waits no longer."""
-        began = False
+        begun = threading.Lock()  # by whoever is first: the thread, or its abandonment before it began
 
-        def work() -> R:
-            nonlocal began
-            began = True
+        def work() -> R | None:
+            if not begun.acquire(blocking=False):
+                return None
             try:
                 return call()
             finally:
@@ -36,7 +37,7 @@ class BoundedThreads:
 
         await self._places.acquire()
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True)
+            return cast("R", await anyio.to_thread.run_sync(work, limiter=self._threads, abandon_on_cancel=True))
         finally:
-            if not began:
+            if begun.acquire(blocking=False):
                 self._places.release()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import anyio
 import pytest
 
-from forkstream import Drop, Event, EventSink, Failure, FailureKind, PermanentError, Settings, TransientError
+from forkstream import Backlog, Drop, Event, EventSink, Failure, FailureKind, PermanentError, Settings, TransientError
 from forkstream.letters import Letter
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import (
@@ -60,7 +60,19 @@ def test_a_sink_that_answers_nonsense_is_asked_again(nonsense: Callable[[Event],
 
 
 @pytest.mark.parametrize("call", ["receive", "delete", "hold"])
-@pytest.mark.parametrize("nonsense", [None, 5, "bad", ["bad"], [(None, None)], [(Event(b"", id="x"), [])]], ids=str)
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        None,
+        5,
+        "bad",
+        ["bad"],
+        [(None, None)],
+        [(Event(b"", id="x"), [])],
+        [(Event(b"", id="x", attributes={"a": "bad"}), 1)],  # type: ignore[dict-item]
+    ],
+    ids=str,
+)
 def test_a_source_that_answers_nonsense_is_asked_again(call: str, nonsense: Any) -> None:
     async def busy(batch: Sequence[Event], call: int) -> Collection[Failure]:
         if call < 3:
@@ -84,15 +96,35 @@ def test_a_source_that_answers_nonsense_is_asked_again(call: str, nonsense: Any)
     run_on_fake_clock(main)
 
 
-def test_a_source_that_cannot_estimate_its_backlog_does_all_the_rest() -> None:
+def test_an_answer_that_can_be_read_once_only_is_an_answer() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(5)), ScriptedSink()
+        receive: Callable[..., Any] = source.receive
+
+        async def once_only(*args: object, **options: object) -> Any:
+            return iter(await receive(*args, **options))
+
+        source.receive = once_only  # type: ignore[method-assign]
+        async with running(fork_of(source, sink)):
+            await until(lambda: not source.waiting, 60)
+
+    run_on_fake_clock(main)
+
+
+def _no_backlog() -> object:
+    raise KeyError("ApproximateNumberOfMessages")
+
+
+@pytest.mark.parametrize("estimate", [_no_backlog, lambda: 5, lambda: (1, 2), lambda: Backlog(1, None)])  # type: ignore[arg-type]
+def test_a_source_that_cannot_estimate_its_backlog_does_all_the_rest(estimate: Callable[[], Any]) -> None:
     async def main() -> None:
         source, sink = memory_source(), ScriptedSink()
         source.in_flight_limit = 10
 
-        async def broken() -> None:
-            raise KeyError("ApproximateNumberOfMessages")
+        async def broken() -> Any:
+            return estimate()
 
-        source.backlog = broken  # type: ignore[method-assign,assignment]
+        source.backlog = broken  # type: ignore[method-assign]
         async with running(fork_of(source, sink)):
             await anyio.sleep(100)
             source.put(events(3))
@@ -396,5 +428,65 @@ def test_a_wish_for_ages_does_not_hide_a_stall_for_ages() -> None:
         async with running(fork):
             await until(lambda: not source.waiting)
             assert fork.progressed_at < anyio.current_time() + 3600
+
+    run_on_fake_clock(main)
+
+
+class _Panic(BaseException):
+    """What compiled code raises that has met a bug of its own."""
+
+
+class _Opening(ScriptedSink):
+    """A sink that calls ``opening`` when it is opened."""
+
+    opening: Callable[[], None]
+
+    async def __aenter__(self) -> Self:
+        self.opening()
+        return self
+
+
+@pytest.mark.parametrize("kind", [_Panic, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("where", ["open", "stage", "chunk", "partition", "sink", "letters", "receive", "delete"])
+def test_a_plugin_that_panics_exits_or_cancels_itself_ends_neither_its_fork_nor_the_process(
+    where: str, kind: type[BaseException]
+) -> None:
+    calls = Counter[str]()
+
+    def panics(here: str) -> None:
+        calls[here] += 1
+        if here == where and calls[here] == 1:
+            raise kind
+
+    def stage(event: Event) -> Event:
+        panics("stage")
+        return event
+
+    async def chunk(chunk: Sequence[Event], _call: int) -> Mapping[Event, Event]:
+        panics("chunk")
+        return {event: event for event in chunk}
+
+    async def write(batch: Sequence[Event], _call: int) -> Collection[Failure]:
+        panics("sink")
+        return [Failure.permanent(event, "bad") for event in batch if event.id == "1"]
+
+    async def bury(_batch: Sequence[Event], _call: int) -> Collection[Failure]:
+        panics("letters")
+        return ()
+
+    def partition(_event: Event) -> str:
+        panics("partition")
+        return ""
+
+    async def main() -> None:
+        source, sink = memory_source(events(5)), _Opening(write)
+        sink.opening = lambda: panics("open")
+        sink.partitions = partition
+        for name in ("receive", "delete"):
+            _count(source, name, panics)
+        stages: list[Any] = [ScriptedStage(stage), ScriptedAsyncStage(chunk)]
+        async with running(fork_of(source, sink, stages=stages, dead_letters=ScriptedSink(bury))):
+            await until(lambda: not source.waiting)
+        assert calls[where] > 1
 
     run_on_fake_clock(main)

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 import anyio
+import anyio.to_thread
 
-from forkstream import Event, EventSink, Failure, Settings, TransientError
+from forkstream import Event, EventSink, Failure, Payload, Settings, TransientError
 from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.gate import State
+from forkstream.flow.writers import ObjectWriter
+from forkstream.formats import Format
 from forkstream.testing.clock import run_on_fake_clock
-from tests.kit import CONTEXT, ScriptedSink, events, fork_of, memory_source, running, until
+from tests.kit import CONTEXT, ScriptedObjectSink, ScriptedSink, events, fork_of, memory_source, running, until
 
 
 def test_a_sink_that_hangs_is_cancelled_and_its_events_are_tried_again() -> None:
@@ -132,3 +135,29 @@ async def test_a_blocking_sink_that_hangs_keeps_its_place_while_its_events_are_t
         release.set()
         await until(lambda: not source.waiting, 30)
     assert most == 2
+
+
+async def test_an_object_that_hangs_while_it_is_rendered_holds_up_no_other_fork() -> None:
+    """On real threads: those that all of the process shares are as good as used up by one."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = 1
+    hangs, release = threading.Event(), threading.Event()
+
+    def hang(_batch: Sequence[Event]) -> Payload:
+        hangs.set()
+        assert release.wait(30)
+        return Payload(b"", "text/plain")
+
+    one, other = (
+        ObjectWriter(name, ScriptedObjectSink(), render=render, suffix="").begin("", events(1))
+        for name, render in (("one", hang), ("other", Format().render))
+    )
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(one.attempt, 1)
+            await until(hangs.is_set, 30)
+            with anyio.move_on_after(5) as limit:
+                await other.attempt(1)
+            release.set()
+        assert not limit.cancelled_caught
+    finally:
+        release.set()

@@ -148,3 +148,22 @@ def test_a_fork_that_hangs_by_a_bug_of_the_runtime_is_stalled(hangs: str, monkey
             await until(lambda: fork.stalled(STALL_SECONDS), 300)
 
     run_on_fake_clock(main)
+
+
+def test_a_stage_that_may_take_as_long_as_a_write_is_no_stall() -> None:
+    """A Lambda function may take a quarter of an hour."""
+
+    async def slow(chunk: Sequence[Event], _call: int) -> Mapping[Event, Event]:
+        await anyio.sleep(800)
+        return {event: event for event in chunk}
+
+    async def main() -> None:
+        source = memory_source(events(3))
+        retry = RetryPolicy(write_timeout=900)
+        fork = fork_of(source, ScriptedSink(), stages=[ScriptedAsyncStage(slow)], retry=retry)
+        async with running(fork):
+            while source.waiting:
+                await anyio.sleep(17)
+                assert not fork.stalled(STALL_SECONDS)
+
+    run_on_fake_clock(main)

@@ -10,10 +10,10 @@ import anyio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forkstream import Event, Failure
+from forkstream import Attribute, Event, Failure
 from forkstream.flow.lender import Lender
 from forkstream.testing.clock import run_on_fake_clock
-from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
+from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, running, until
 
 KIB = 2**10
 MEASURE = """
@@ -115,3 +115,26 @@ def test_the_budget_charges_what_the_process_really_takes() -> None:
     received, decoded = map(float, run.stdout.split())
     assert 0.7 < received < 1.4, run.stdout
     assert 0.7 < decoded < 1.4, run.stdout
+
+
+def test_what_a_stage_makes_larger_is_charged_as_it_is_then() -> None:
+    async def main() -> None:
+        stage = ScriptedStage(lambda event: event.with_(body=bytes(100 * KIB)))
+        fork = fork_of(memory_source(events(1)), ScriptedSink(), stages=[stage], max_age=10)
+        async with running(fork):
+            await until(lambda: fork.intake.open_batches)
+            assert fork.budget.bytes > 100 * KIB
+
+    run_on_fake_clock(main)
+
+
+def test_attributes_are_charged_as_bodies_are() -> None:
+    async def main() -> None:
+        event = Event(b"{}", id="0", attributes={"photo": Attribute("Binary", bytes(100 * KIB))})
+        fork = fork_of(memory_source([event]), ScriptedSink(), max_age=10)
+        async with running(fork):
+            await until(lambda: fork.intake.open_batches)
+            assert fork.budget.bytes > 100 * KIB
+        assert fork.budget.bytes == 0
+
+    run_on_fake_clock(main)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import anyio
 from prometheus_client import generate_latest
 
-from forkstream import Backlog, Event, Failure, Receipt
+from forkstream import Backlog, Event, Failure, Receipt, TransientError
 from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.fork import Fork
 from forkstream.testing.clock import run_on_fake_clock
-from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
+from tests.kit import ScriptedAsyncStage, ScriptedSink, events, fork_of, memory_source, running, until
 
 
 def closed(fork: Fork, reason: str) -> float:
@@ -162,5 +162,22 @@ def test_pressure_closes_nothing_while_the_sink_has_no_free_slot() -> None:
             await anyio.sleep(20)
             assert fork.budget.refusing
             assert fork.intake.open_batches == 1
+
+    run_on_fake_clock(main)
+
+
+def test_what_is_gathered_while_receives_are_refused_already_is_closed_by_pressure_too() -> None:
+    async def enrich(chunk: Sequence[Event], call: int) -> Mapping[Event, Event]:
+        if call == 1:
+            raise TransientError("busy")
+        return {event: event for event in chunk}
+
+    async def main() -> None:
+        source, sink = memory_source(events(10)), ScriptedSink()
+        stages = [ScriptedAsyncStage(enrich)]
+        fork = fork_of(source, sink, stages=stages, max_held_events=10, max_events=100, max_age=3600)
+        async with running(fork):
+            await until(lambda: not source.waiting, 60)
+            assert closed(fork, "pressure") == 1
 
     run_on_fake_clock(main)

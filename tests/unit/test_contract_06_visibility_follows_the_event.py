@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import anyio
 import pytest
 
 from forkstream import Event, Failure, Receipt, Refusal, TransientError
-from forkstream.flow.custody import Outcome
+from forkstream.flow.custody import Custody, Held, Outcome
 from forkstream.flow.destination import RetryPolicy
 from forkstream.testing.clock import run_on_fake_clock
-from tests.kit import ScriptedSink, events, fork_of, memory_source, running, until
+from tests.kit import Script, ScriptedSink, events, fork_of, memory_source, receives_of, running, until
 
 
 def test_a_receive_hides_for_the_batchs_age_and_the_write_but_never_for_long() -> None:
@@ -178,3 +179,64 @@ def test_what_waits_to_be_shown_again_is_not_hidden_for_longer() -> None:
         assert extended == []
 
     run_on_fake_clock(main)
+
+
+def busy_until(time: float) -> Script:
+    async def script(_batch: Sequence[Event], _call: int) -> Collection[Failure]:
+        if anyio.current_time() < time:
+            raise TransientError("busy")
+        return ()
+
+    return script
+
+
+def test_an_extension_whose_answer_is_lost_is_asked_for_again_while_there_is_time() -> None:
+    async def main() -> None:
+        source, sink = memory_source(events(1)), ScriptedSink(busy_until(250))
+        hold, calls = source.hold, Counter[str]()
+
+        async def lossy(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
+            calls["hold"] += 1
+            if calls["hold"] % 2:
+                await anyio.sleep_forever()
+            return await hold(receipts, seconds)
+
+        source.hold = lossy  # type: ignore[method-assign]
+        async with running(fork_of(source, sink)):
+            await until(lambda: calls["hold"] > 4)
+            assert receives_of(source) == [1]
+
+    run_on_fake_clock(main)
+
+
+def test_what_cannot_be_shown_again_keeps_no_other_event_from_being_extended() -> None:
+    async def main() -> None:
+        source = memory_source(events(3))
+        fork = fork_of(source, ScriptedSink())
+        hold, custody = source.hold, fork.custody
+
+        async def lossy(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
+            if seconds != custody.hold:
+                await anyio.sleep_forever()
+            return await hold(receipts, seconds)
+
+        source.hold = lossy  # type: ignore[method-assign]
+        held = custody.take(await source.receive(3, hold=custody.hold, wait=0), anyio.current_time())
+        async with anyio.create_task_group() as tasks:
+            for one, seconds in zip(held[:2], (2, 5), strict=True):
+                one.outcome = Outcome.RETRY
+                tasks.start_soon(_try_to_show_again, custody, one, seconds)
+            tasks.start_soon(custody.run)
+            await anyio.sleep(100)
+            tasks.cancel_scope.cancel()
+        assert [event.id for event, _ in await source.receive(3, hold=0, wait=0)] == ["0", "1"]
+        custody.forget(held)
+        fork.drain()
+        await fork.run()
+
+    run_on_fake_clock(main)
+
+
+async def _try_to_show_again(custody: Custody, held: Held, seconds: float) -> None:
+    with suppress(TransientError):
+        await custody.show_again([held.receipt], seconds)

@@ -235,6 +235,22 @@ def test_in_an_ordered_fork_letters_of_a_group_go_in_order_and_wait_behind_one_t
     assert "2" in failed
 
 
+@pytest.mark.parametrize("where", ["stage", "sink"])
+def test_in_an_ordered_fork_no_batch_overtakes_a_letter_of_another_that_fails(where: str) -> None:
+    def refuse(event: Event) -> Event:
+        if event.id == "2":
+            raise PermanentError("mapping")
+        return event
+
+    sink = failing(Failure.permanent, ["2"]) if where == "sink" else ScriptedSink()
+    stages = [ScriptedStage(refuse)] if where == "stage" else []
+    step = "stages[0].scripted" if where == "stage" else "sink"
+    redrive = through(flow_of(sink, stages, ordered=True, max_events=1), *letters(9, groups=3, step=step))
+    assert sink.written == ["0", "1", "3", "4", "6", "7"]
+    assert outcomes(redrive)["2"] == (Outcome.FAILED, "mapping")
+    assert outcomes(redrive)["5"] == outcomes(redrive)["8"] == (Outcome.UNTRIED, "behind")
+
+
 def test_more_letters_than_one_chunk_go_all() -> None:
     sink = ScriptedSink()
     redrive = through(flow_of(sink, max_events=10_000), *letters(CHUNK * 2 + 7))

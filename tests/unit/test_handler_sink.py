@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
+import threading
 from collections.abc import Iterator
 from hashlib import md5
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from forkstream.aws.checksum import attributes_md5
+from forkstream.aws.lambda_handler import LambdaHandler
 from forkstream.errors import PermanentError, TransientError, UnavailableError
 from forkstream.event import Attribute, Event, FailureKind
 from forkstream.ports import Context
@@ -172,3 +178,32 @@ async def test_a_handler_that_cannot_be_imported_makes_the_sink_unavailable() ->
         with pytest.raises(UnavailableError) as caught:
             await ask()
         assert caught.value.code == "handler_unusable"
+
+
+async def test_a_handler_that_hangs_while_it_is_imported_is_waited_for_no_longer_than_anybody_wants(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def hang(_module: str) -> object:
+        begun.set()
+        assert release.wait(30)
+        return object()
+
+    scope = anyio.CancelScope()
+
+    async def load() -> None:
+        with scope:
+            await LambdaHandler("slow.module:handler", seconds=1).load()
+
+    monkeypatch.setattr(importlib, "import_module", hang)
+    loading = asyncio.create_task(load())
+    try:
+        while not begun.is_set():
+            await anyio.lowlevel.checkpoint()
+        scope.cancel()
+        done, _ = await asyncio.wait([loading], timeout=5)
+        assert done == {loading}
+    finally:
+        release.set()
+        await asyncio.wait([loading])
