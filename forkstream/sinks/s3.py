@@ -190,7 +190,11 @@ class S3Sink(ObjectSink[S3Config]):
                 if error.response["Error"]["Code"] == "ServerSideEncryptionConfigurationNotFoundError":
                     return "AES256"  # what S3 does since 2023 where nothing is configured
                 raise
-        rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
+        # a store that does not know the question may list the bucket instead
+        rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules")
+        if not rules:
+            where = f"s3:GetEncryptionConfiguration on {self.config.bucket}"
+            raise TransientError("damaged_in_transit", f"{where}: the answer is not what S3 answers")
         return rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm", "AES256")
 
     async def _put(self, key: str, payload: Payload, checksum: str) -> None:

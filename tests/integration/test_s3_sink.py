@@ -14,15 +14,18 @@ from typing import Any
 import anyio
 import boto3  # type: ignore[import-untyped]  # ships no types
 import pytest
+from aiohttp import web
 
 from forkstream.demo.embedded_aws import EmbeddedAws
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
 from forkstream.event import Event
-from forkstream.ports import Context, Payload
+from forkstream.ports import UNANSWERED, Context, Payload, Surroundings
 from forkstream.settings import Size
 from forkstream.sinks.s3 import S3Config, S3Sink, SseKms
+from forkstream.stages.sanitize import Sanitize, SanitizeConfig
 from tests.integration.scripted_aws import (
     Act,
+    Request,
     Wire,
     answer,
     hold_until,
@@ -314,6 +317,18 @@ async def test_contract_7_parts_replace_nothing_either(bucket: Bucket) -> None:
     assert refused.value.code == "key_taken"
     assert bucket.get()["Body"].read() == PAYLOAD.data
     assert bucket.uploads() == []
+
+
+@pytest.mark.parametrize("body", ["<ServerSideEncryptionConfiguration/>", "<ListBucketResult/>"])
+async def test_what_does_not_tell_how_the_bucket_encrypts_is_told_as_unanswered(bucket: Bucket, body: str) -> None:
+    async def says_nothing(_: Wire, __: Request) -> web.Response:
+        return web.Response(text=body, content_type="application/xml")
+
+    bucket.wire.when("GET", says_nothing)
+    fork = Surroundings(connected=True, before=[Sanitize(SanitizeConfig(drop=("card",)), Context(fork="backup"))])
+    async with bucket.sink() as sink:
+        (told,) = [one for one in await sink.advise(fork) if one.code == UNANSWERED]
+    assert told.found.startswith("the bucket's default encryption: damaged_in_transit (")
 
 
 async def test_the_prefix_is_rendered_from_the_event(bucket: Bucket) -> None:
