@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from forkstream.aws.errors import translating
-from forkstream.aws.queue import MAX_WAIT, EntryFailure, OutgoingMessage, ReceivedMessage, unanswered
+from forkstream.aws.queue import MAX_WAIT, EntryFailure, OutgoingMessage, ReceivedMessage
 from forkstream.aws.queue_address import QueueAddress
+from forkstream.aws.sdk_answer import failed_entries, reading, unsent_entries
 from forkstream.aws.session import AwsSession
 from forkstream.event import Attribute
 from forkstream.settings import AwsSettings
@@ -58,7 +59,8 @@ class AiobotoQueueClient:
                 MessageAttributeNames=["All"],
                 **fifo,
             )
-        return [_received(message) for message in answer.get("Messages") or ()]
+        with reading("SQS", f"sqs:ReceiveMessage on {self._name}"):
+            return [_received(message) for message in answer.get("Messages") or ()]
 
     async def delete_batch(self, receipts: Sequence[str]) -> Collection[EntryFailure]:
         with translating("sqs:DeleteMessage", self._name):
@@ -66,7 +68,8 @@ class AiobotoQueueClient:
                 QueueUrl=self._url,
                 Entries=[{"Id": str(place), "ReceiptHandle": receipt} for place, receipt in enumerate(receipts)],
             )
-        return _failures(answer)
+        with reading("SQS", f"sqs:DeleteMessage on {self._name}"):
+            return failed_entries(answer, len(receipts))
 
     async def change_visibility_batch(self, receipts: Sequence[str], seconds: int) -> Collection[EntryFailure]:
         with translating("sqs:ChangeMessageVisibility", self._name):
@@ -77,15 +80,15 @@ class AiobotoQueueClient:
                     for place, receipt in enumerate(receipts)
                 ],
             )
-        return _failures(answer)
+        with reading("SQS", f"sqs:ChangeMessageVisibility on {self._name}"):
+            return failed_entries(answer, len(receipts))
 
     async def send_batch(self, messages: Sequence[OutgoingMessage]) -> Collection[EntryFailure]:
         entries: Any = [_entry(place, message) for place, message in enumerate(messages)]
         with translating("sqs:SendMessage", self._name):
             answer = await self._calls.send_message_batch(QueueUrl=self._url, Entries=entries)
-        failures = _failures(answer)
-        sent = (int(one["Id"]) for one in answer.get("Successful") or ())
-        return [*failures, *unanswered(len(messages), sent, failures)]
+        with reading("SQS", f"sqs:SendMessage on {self._name}"):
+            return unsent_entries(answer, len(messages))
 
     async def attributes(self, *names: str) -> Mapping[str, str]:
         wanted: Any = names
@@ -129,10 +132,3 @@ def _entry(place: int, message: OutgoingMessage) -> dict[str, Any]:
     if message.deduplication_id is not None:
         entry["MessageDeduplicationId"] = message.deduplication_id
     return entry
-
-
-def _failures(answer: Mapping[str, Any]) -> list[EntryFailure]:
-    return [
-        EntryFailure(int(entry["Id"]), entry.get("Code", ""), bool(entry.get("SenderFault")), entry.get("Message", ""))
-        for entry in answer.get("Failed") or ()
-    ]
