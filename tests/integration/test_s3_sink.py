@@ -299,6 +299,28 @@ async def test_an_abort_that_fails_does_not_hide_why(bucket: Bucket) -> None:
         await bucket.put(large(), **IN_PARTS)
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("<Error><Code>InternalError</Code><Message>try again</Message></Error>", "server_error"),
+        ("<Error><Code>SlowDown</Code><Message>try again</Message></Error>", "throttled"),
+        ("", "server_error"),
+    ],
+)
+async def test_a_completion_that_fails_behind_a_200_is_tried_again(bucket: Bucket, body: str, code: str) -> None:
+    async def begins_well(_: Wire, __: Request) -> web.Response:  # S3 sends spaces while it puts the parts together
+        return web.Response(text=f'<?xml version="1.0" encoding="UTF-8"?>\n   {body}', content_type="application/xml")
+
+    bucket.wire.when("CompleteMultipartUpload", begins_well)
+    payload = large()
+    with pytest.raises(TransientError) as failed:
+        await bucket.put(payload, **IN_PARTS)
+    assert failed.value.code == code
+    await bucket.put(payload, attempt=2, **IN_PARTS)
+    assert bucket.get()["Body"].read() == payload.data
+    assert bucket.uploads() == []
+
+
 async def test_contract_7_a_completion_whose_answer_was_lost_is_found_by_the_next_attempt(bucket: Bucket) -> None:
     payload = large()
     bucket.wire.when("CompleteMultipartUpload", lose_answer)
