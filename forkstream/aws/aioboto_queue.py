@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from forkstream.aws.errors import translating
 from forkstream.aws.queue import MAX_WAIT, EntryFailure, OutgoingMessage, ReceivedMessage
 from forkstream.aws.queue_address import QueueAddress
-from forkstream.aws.sdk_answer import failed_entries, reading, unsent_entries
+from forkstream.aws.sdk_answer import failed_entries, of_json, reading, unsent_entries
 from forkstream.aws.session import AwsSession
 from forkstream.event import Attribute
 from forkstream.settings import AwsSettings
@@ -59,7 +59,7 @@ class AiobotoQueueClient:
                 MessageAttributeNames=["All"],
                 **fifo,
             )
-        with reading("SQS", f"sqs:ReceiveMessage on {self._name}"):
+        with self._reading(answer, "sqs:ReceiveMessage"):
             return [_received(message) for message in answer.get("Messages") or ()]
 
     async def delete_batch(self, receipts: Sequence[str]) -> Collection[EntryFailure]:
@@ -68,7 +68,7 @@ class AiobotoQueueClient:
                 QueueUrl=self._url,
                 Entries=[{"Id": str(place), "ReceiptHandle": receipt} for place, receipt in enumerate(receipts)],
             )
-        with reading("SQS", f"sqs:DeleteMessage on {self._name}"):
+        with self._reading(answer, "sqs:DeleteMessage"):
             return failed_entries(answer, len(receipts))
 
     async def change_visibility_batch(self, receipts: Sequence[str], seconds: int) -> Collection[EntryFailure]:
@@ -80,14 +80,14 @@ class AiobotoQueueClient:
                     for place, receipt in enumerate(receipts)
                 ],
             )
-        with reading("SQS", f"sqs:ChangeMessageVisibility on {self._name}"):
+        with self._reading(answer, "sqs:ChangeMessageVisibility"):
             return failed_entries(answer, len(receipts))
 
     async def send_batch(self, messages: Sequence[OutgoingMessage]) -> Collection[EntryFailure]:
         entries: Any = [_entry(place, message) for place, message in enumerate(messages)]
         with translating("sqs:SendMessage", self._name):
             answer = await self._calls.send_message_batch(QueueUrl=self._url, Entries=entries)
-        with reading("SQS", f"sqs:SendMessage on {self._name}"):
+        with self._reading(answer, "sqs:SendMessage"):
             return unsent_entries(answer, len(messages))
 
     async def attributes(self, *names: str) -> Mapping[str, str]:
@@ -95,6 +95,11 @@ class AiobotoQueueClient:
         with translating("sqs:GetQueueAttributes", self._name):
             answer = await self._calls.get_queue_attributes(QueueUrl=self._url, AttributeNames=wanted)
         return {str(name): value for name, value in answer.get("Attributes", {}).items()}
+
+    def _reading(self, answer: Mapping[str, Any], action: str) -> AbstractContextManager[None]:
+        where = f"{action} on {self._name}"
+        of_json("SQS", answer, where)
+        return reading("SQS", where)
 
 
 def _received(message: Mapping[str, Any]) -> ReceivedMessage:

@@ -29,6 +29,7 @@ from tests.integration.scripted_aws import (
     Wire,
     answer,
     hold_until,
+    log_in_first,
     lose_answer,
     lose_request,
     scripted_aws,
@@ -297,6 +298,15 @@ async def test_an_abort_that_fails_does_not_hide_why(bucket: Bucket) -> None:
     bucket.wire.when("AbortMultipartUpload", answer(403, "AccessDenied"))
     with pytest.raises(TransientError):
         await bucket.put(large(), **IN_PARTS)
+
+
+@pytest.mark.parametrize("action", ["PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
+async def test_a_page_that_a_proxy_puts_in_place_of_an_answer_is_none(bucket: Bucket, action: str) -> None:
+    bucket.wire.when(action, log_in_first)
+    with pytest.raises(TransientError) as failed:
+        await (bucket.put() if action == "PutObject" else bucket.put(large(), **IN_PARTS))
+    assert failed.value.code == "damaged_in_transit"
+    assert bucket.keys() == bucket.uploads() == []
 
 
 @pytest.mark.parametrize(

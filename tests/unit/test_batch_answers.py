@@ -95,3 +95,17 @@ async def test_a_message_without_what_sqs_gives_each_is_damaged(message: dict[st
     with pytest.raises(TransientError) as caught:
         await AiobotoQueueClient("q", "http://127.0.0.1/q", client, client).receive(1, hold=1, wait=0)
     assert caught.value.code == "damaged_in_transit"
+
+
+async def test_a_page_that_a_proxy_puts_in_place_of_an_answer_is_none() -> None:
+    """The SDK makes an empty answer of it: an empty queue, and a batch of which nothing failed."""
+    client = cast("Any", Client({"ResponseMetadata": {"HTTPHeaders": {"content-type": "text/html; charset=utf-8"}}}))
+    queue = AiobotoQueueClient("q", "http://127.0.0.1/q", client, client)
+    for ask in (
+        partial(queue.receive, 1, hold=1, wait=0),
+        partial(queue.delete_batch, ["r"]),
+        partial(queue.change_visibility_batch, ["r"], 1),
+    ):
+        with pytest.raises(TransientError) as caught:
+            await ask()
+        assert caught.value.code == "damaged_in_transit"
