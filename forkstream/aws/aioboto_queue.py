@@ -41,7 +41,7 @@ class AiobotoQueueClient:
             url = address.url
             if url is None:
                 owner: Any = {"QueueOwnerAWSAccountId": address.account} if address.account else {}
-                with translating("sqs:GetQueueUrl", address.name):
+                with translating("sqs:GetQueueUrl", address.name), reading("SQS", f"sqs:GetQueueUrl on {address.name}"):
                     url = (await calls.get_queue_url(QueueName=address.name, **owner))["QueueUrl"]
             yield cls(address.name, url, polls, calls)
 
@@ -94,7 +94,8 @@ class AiobotoQueueClient:
         wanted: Any = names
         with translating("sqs:GetQueueAttributes", self._name):
             answer = await self._calls.get_queue_attributes(QueueUrl=self._url, AttributeNames=wanted)
-        return {str(name): value for name, value in answer.get("Attributes", {}).items()}
+        with self._reading(answer, "sqs:GetQueueAttributes"):
+            return {str(name): value for name, value in answer.get("Attributes", {}).items()}
 
     def _reading(self, answer: Mapping[str, Any], action: str) -> AbstractContextManager[None]:
         where = f"{action} on {self._name}"

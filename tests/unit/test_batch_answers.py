@@ -39,6 +39,9 @@ class Client:
     async def receive_message(self, **_: Any) -> dict[str, Any]:
         return self._answer
 
+    async def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
+        return self._answer
+
     async def publish_batch(self, **_: Any) -> dict[str, Any]:
         return self._answer
 
@@ -105,6 +108,7 @@ async def test_a_page_that_a_proxy_puts_in_place_of_an_answer_is_none() -> None:
         partial(queue.receive, 1, hold=1, wait=0),
         partial(queue.delete_batch, ["r"]),
         partial(queue.change_visibility_batch, ["r"], 1),
+        partial(queue.attributes, "QueueArn"),
     ):
         with pytest.raises(TransientError) as caught:
             await ask()
