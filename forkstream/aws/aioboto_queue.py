@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from forkstream.aws.errors import translating
-from forkstream.aws.queue import MAX_WAIT, EntryFailure, OutgoingMessage, ReceivedMessage, unanswered
+from forkstream.aws.queue import MAX_WAIT, EntryFailure, OutgoingMessage, ReceivedMessage
 from forkstream.aws.queue_address import QueueAddress
+from forkstream.aws.sdk_answer import failed_entries, of_json, reading, unsent_entries
 from forkstream.aws.session import AwsSession
 from forkstream.event import Attribute
 from forkstream.settings import AwsSettings
@@ -40,7 +41,7 @@ class AiobotoQueueClient:
             url = address.url
             if url is None:
                 owner: Any = {"QueueOwnerAWSAccountId": address.account} if address.account else {}
-                with translating("sqs:GetQueueUrl", address.name):
+                with translating("sqs:GetQueueUrl", address.name), reading("SQS", f"sqs:GetQueueUrl on {address.name}"):
                     url = (await calls.get_queue_url(QueueName=address.name, **owner))["QueueUrl"]
             yield cls(address.name, url, polls, calls)
 
@@ -58,7 +59,8 @@ class AiobotoQueueClient:
                 MessageAttributeNames=["All"],
                 **fifo,
             )
-        return [_received(message) for message in answer.get("Messages") or ()]
+        with self._reading(answer, "sqs:ReceiveMessage"):
+            return [_received(message) for message in answer.get("Messages") or ()]
 
     async def delete_batch(self, receipts: Sequence[str]) -> Collection[EntryFailure]:
         with translating("sqs:DeleteMessage", self._name):
@@ -66,7 +68,8 @@ class AiobotoQueueClient:
                 QueueUrl=self._url,
                 Entries=[{"Id": str(place), "ReceiptHandle": receipt} for place, receipt in enumerate(receipts)],
             )
-        return _failures(answer)
+        with self._reading(answer, "sqs:DeleteMessage"):
+            return failed_entries(answer, len(receipts))
 
     async def change_visibility_batch(self, receipts: Sequence[str], seconds: int) -> Collection[EntryFailure]:
         with translating("sqs:ChangeMessageVisibility", self._name):
@@ -77,21 +80,27 @@ class AiobotoQueueClient:
                     for place, receipt in enumerate(receipts)
                 ],
             )
-        return _failures(answer)
+        with self._reading(answer, "sqs:ChangeMessageVisibility"):
+            return failed_entries(answer, len(receipts))
 
     async def send_batch(self, messages: Sequence[OutgoingMessage]) -> Collection[EntryFailure]:
         entries: Any = [_entry(place, message) for place, message in enumerate(messages)]
         with translating("sqs:SendMessage", self._name):
             answer = await self._calls.send_message_batch(QueueUrl=self._url, Entries=entries)
-        failures = _failures(answer)
-        sent = (int(one["Id"]) for one in answer.get("Successful") or ())
-        return [*failures, *unanswered(len(messages), sent, failures)]
+        with self._reading(answer, "sqs:SendMessage"):
+            return unsent_entries(answer, len(messages))
 
     async def attributes(self, *names: str) -> Mapping[str, str]:
         wanted: Any = names
         with translating("sqs:GetQueueAttributes", self._name):
             answer = await self._calls.get_queue_attributes(QueueUrl=self._url, AttributeNames=wanted)
-        return {str(name): value for name, value in answer.get("Attributes", {}).items()}
+        with self._reading(answer, "sqs:GetQueueAttributes"):
+            return {str(name): value for name, value in answer.get("Attributes", {}).items()}
+
+    def _reading(self, answer: Mapping[str, Any], action: str) -> AbstractContextManager[None]:
+        where = f"{action} on {self._name}"
+        of_json("SQS", answer, where)
+        return reading("SQS", where)
 
 
 def _received(message: Mapping[str, Any]) -> ReceivedMessage:
@@ -129,10 +138,3 @@ def _entry(place: int, message: OutgoingMessage) -> dict[str, Any]:
     if message.deduplication_id is not None:
         entry["MessageDeduplicationId"] = message.deduplication_id
     return entry
-
-
-def _failures(answer: Mapping[str, Any]) -> list[EntryFailure]:
-    return [
-        EntryFailure(int(entry["Id"]), entry.get("Code", ""), bool(entry.get("SenderFault")), entry.get("Message", ""))
-        for entry in answer.get("Failed") or ()
-    ]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 from aiobotocore.config import AioConfig
 
 from forkstream.aws.errors import translating
+from forkstream.aws.sdk_answer import damaged, of_json
 from forkstream.aws.session import AwsSession
 from forkstream.aws.table import UNLESS_OLDER, ConditionFailedError, Item, Storable, TableDescription, description_of
-from forkstream.errors import TransientError
 from forkstream.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -44,15 +44,14 @@ class AiobotoTableClient:
         with translating("dynamodb:BatchWriteItem", self._name):
             answer = await self._client.batch_write_item(RequestItems={self._name: puts})
         left: Any = answer.get("UnprocessedItems")
-        if left is None:  # DynamoDB always says; botocore makes an empty answer of one that is no JSON
-            where = f"dynamodb:BatchWriteItem on {self._name}"
-            raise TransientError("damaged_in_transit", f"{where}: the answer is not what DynamoDB answers")
+        if left is None:  # DynamoDB always says
+            raise damaged("DynamoDB", f"dynamodb:BatchWriteItem on {self._name}")
         return [request["PutRequest"]["Item"] for requests in left.values() for request in requests]
 
     async def put_unless_older(self, row: Storable, version: str) -> None:
         with translating("dynamodb:PutItem", self._name):
             try:
-                await self._client.put_item(
+                written = await self._client.put_item(
                     TableName=self._name,
                     Item=row.item,
                     ConditionExpression=UNLESS_OLDER,
@@ -63,3 +62,4 @@ class AiobotoTableClient:
             except self._client.exceptions.ConditionalCheckFailedException as refusal:
                 answer: Any = refusal.response
                 raise ConditionFailedError(answer.get("Item", {})) from None
+        of_json("DynamoDB", written, f"dynamodb:PutItem on {self._name}")

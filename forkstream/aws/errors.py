@@ -43,6 +43,7 @@ _TRANSIENT = {
     "conflict": """
         ConcurrentModification ConditionalRequestConflict NoSuchUpload OperationAborted ReplicatedWriteConflict
         ResourceInUse TransactionConflict TransactionInProgress""",
+    "redirected": "Redirect TemporaryRedirect",  # to where a new bucket is, until its name leads there
     "damaged_in_transit": "BadDigest IncompleteBody InvalidDigest XAmzContentChecksumMismatch XAmzContentSHA256Mismatch",
 }
 _PERMANENT = {
@@ -60,6 +61,10 @@ _BY_NAME: dict[str, tuple[type[DeliveryError], str]] = {
 }
 _BY_STATUS: dict[int, tuple[type[DeliveryError], str]] = {
     301: (UnavailableError, "wrong_region"),
+    302: (UnavailableError, "redirected"),  # these four are no service's: a proxy wants a login
+    303: (UnavailableError, "redirected"),
+    307: (UnavailableError, "redirected"),
+    308: (UnavailableError, "redirected"),
     401: (UnavailableError, "credentials"),
     403: (UnavailableError, "denied"),
     404: (UnavailableError, "missing"),
@@ -151,10 +156,13 @@ def _of_answer(error: boto.ClientError, where: str) -> DeliveryError:
     answer = error.response.get("ResponseMetadata", {})
     status = answer.get("HTTPStatusCode", 400)
     kind, code = _BY_NAME.get(_bare(name)) or _BY_STATUS.get(status) or _of_status(status)
-    named = name if _SAFE_NAME.fullmatch(name) else f"HTTP {status}"
+    plain = _plain(name)
+    named = plain if _SAFE_NAME.fullmatch(plain) else f"HTTP {status}"
     if kind is UnavailableError:
         culprits = [match[1] for match in [_PERMISSION.search(message)] if match]
         culprits += [match[0] for match in [_KEY_OR_ROLE.search(message)] if match]
+        header = str(about.get("Header", ""))  # S3's word for what it does not implement
+        culprits += [header] if _SAFE_NAME.fullmatch(header) else []
         return UnavailableError(code, " ".join([f"{where}: {named}", *culprits]))
     detail = f"{where}: {named}: {message}"
     if kind is TransientError:
@@ -166,8 +174,13 @@ def _of_status(status: int) -> tuple[type[DeliveryError], str]:
     return (TransientError, "server_error") if status >= 500 else (PermanentError, "rejected")
 
 
+def _plain(name: str) -> str:
+    """Take off what may stand around a name in the JSON protocols: ``com.amazonaws.sqs#Name:http://internal.amazon.com/…``."""
+    return name.partition(":")[0].rpartition("#")[2]
+
+
 def _bare(name: str) -> str:
-    return re.split(r"[.#]", name)[-1].removesuffix("Exception").removesuffix("Fault").casefold()
+    return _plain(name).rpartition(".")[2].removesuffix("Exception").removesuffix("Fault").casefold()
 
 
 def _retry_after(headers: dict[str, str]) -> float | None:

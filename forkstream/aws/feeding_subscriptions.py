@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,30 +13,44 @@ from forkstream.aws.session import AwsSession
 from forkstream.errors import UnavailableError
 from forkstream.settings import AwsSettings
 
+if TYPE_CHECKING:
+    from types_aiobotocore_sns import SNSClient
+
 
 async def feeding_subscriptions(topic: str, queue: str, settings: AwsSettings) -> dict[str, Mapping[str, str]]:
     """Ask SNS for the topic's subscriptions to the queue, all three by their ARNs, each with its attributes; none if the topic is gone.
 
-    Needs ``sns:ListSubscriptionsByTopic`` and ``sns:GetSubscriptionAttributes``.
+    Left out is what delivers nothing: a subscription that its owner has not confirmed, or that ended since it was
+    listed. Needs ``sns:ListSubscriptionsByTopic`` and ``sns:GetSubscriptionAttributes``.
     """
     session = AwsSession(msgspec.structs.replace(settings, region=topic.split(":")[3]))
+    async with session.client("sns") as sns:
+        feeding: dict[str, Mapping[str, str]] = {}
+        for arn in await _listed(sns, topic, queue):
+            with _unless_gone(), translating("sns:GetSubscriptionAttributes", topic):
+                feeding[arn] = (await sns.get_subscription_attributes(SubscriptionArn=arn))["Attributes"]
+        return feeding
+
+
+async def _listed(sns: SNSClient, topic: str, queue: str) -> list[str]:
+    found: list[str] = []
+    with _unless_gone(), translating("sns:ListSubscriptionsByTopic", topic):
+        async for page in sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic):
+            found += [
+                one["SubscriptionArn"]
+                for one in page["Subscriptions"]
+                if one["Protocol"] == "sqs" and one["Endpoint"] == queue
+            ]
+    return [arn for arn in found if arn.startswith("arn:")]  # PendingConfirmation stands in an ARN's place
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
     try:
-        async with session.client("sns") as sns:
-            with translating("sns:ListSubscriptionsByTopic", topic):
-                pages = sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
-                found = [one async for page in pages for one in page["Subscriptions"]]
-            with translating("sns:GetSubscriptionAttributes", topic):
-                return {
-                    one["SubscriptionArn"]: (
-                        await sns.get_subscription_attributes(SubscriptionArn=one["SubscriptionArn"])
-                    )["Attributes"]
-                    for one in found
-                    if one["Protocol"] == "sqs" and one["Endpoint"] == queue
-                }
+        yield
     except UnavailableError as error:
-        if error.code == "missing":
-            return {}
-        raise
+        if error.code != "missing":
+            raise
 
 
 def delivers_raw(attributes: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from forkstream.aws.data_keys import DataKey, DataKeys, WrappedKey
 from forkstream.aws.errors import translating
+from forkstream.aws.sdk_answer import reading
 from forkstream.aws.session import AwsSession
 from forkstream.settings import AwsSettings
 
@@ -57,7 +58,10 @@ class KmsKeys(DataKeys):
                 KeyId=self._key, KeySpec="AES_256", EncryptionContext=dict(context)
             )
         # the answer names the key by its ARN, as readers expect it, however it was asked for
-        return DataKey(answer["Plaintext"], WrappedKey(PROVIDER, answer["KeyId"].encode(), answer["CiphertextBlob"]))
+        with reading("KMS", f"kms:GenerateDataKey on {self._given}"):
+            return DataKey(
+                answer["Plaintext"], WrappedKey(PROVIDER, answer["KeyId"].encode(), answer["CiphertextBlob"])
+            )
 
     async def unwrap(self, wrapped: Sequence[WrappedKey], context: Mapping[str, str]) -> bytes | None:
         """Ask KMS to open the data key: one Decrypt call.
@@ -70,7 +74,8 @@ class KmsKeys(DataKeys):
                     answer = await self._kms.decrypt(
                         KeyId=self._key, CiphertextBlob=one.ciphertext, EncryptionContext=dict(context)
                     )
-                return answer["Plaintext"]
+                with reading("KMS", f"kms:Decrypt on {self._given}"):
+                    return answer["Plaintext"]
         return None
 
     async def check(self, context: Mapping[str, str]) -> None:
@@ -90,7 +95,8 @@ class KmsKeys(DataKeys):
             return self._given
         with translating("kms:DescribeKey", self._given):
             answer = await self._kms.describe_key(KeyId=self._given)
-        return answer["KeyMetadata"]["Arn"]
+        with reading("KMS", f"kms:DescribeKey on {self._given}"):
+            return answer["KeyMetadata"]["Arn"]
 
 
 def is_alias(key: str) -> bool:

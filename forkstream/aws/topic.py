@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from forkstream.aws.errors import translating
-from forkstream.aws.queue import EntryFailure, OutgoingMessage, unanswered
+from forkstream.aws.queue import EntryFailure, OutgoingMessage
+from forkstream.aws.sdk_answer import reading, unsent_entries
 from forkstream.aws.session import AwsSession
 from forkstream.settings import AwsSettings
 
@@ -65,12 +66,8 @@ class TopicClient:
         entries: Any = [_entry(place, message) for place, message in enumerate(messages)]
         with translating("sns:Publish", self._address.name):
             answer = await self._client.publish_batch(TopicArn=self._address.arn, PublishBatchRequestEntries=entries)
-        failures = [
-            EntryFailure(int(one["Id"]), one["Code"], bool(one.get("SenderFault")), one.get("Message", ""))
-            for one in answer.get("Failed") or ()
-        ]
-        sent = (int(one["Id"]) for one in answer.get("Successful") or ())
-        return [*failures, *unanswered(len(messages), sent, failures)]
+        with reading("SNS", f"sns:Publish on {self._address.name}"):
+            return unsent_entries(answer, len(messages))
 
     async def check(self) -> None:
         """See that the topic is there; the right to publish cannot be seen."""

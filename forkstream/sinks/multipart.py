@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from forkstream.aws.errors import translating
+from forkstream.aws.sdk_answer import told_by
 from forkstream.errors import DeliveryError
 from forkstream.sinks.crc32 import crc32
 from forkstream.sinks.each import each
@@ -40,7 +41,7 @@ class MultipartUpload:
         upload = await self.begin(about)
         try:
             parts = await self._upload_parts(upload, data)
-            await self._s3.complete_multipart_upload(
+            whole = await self._s3.complete_multipart_upload(
                 **self._at,
                 UploadId=upload,
                 MultipartUpload={"Parts": parts},
@@ -48,6 +49,7 @@ class MultipartUpload:
                 MpuObjectSize=len(data),
                 IfNoneMatch="*",
             )
+            self._told(whole, "ETag")
         except BaseException:
             await self.abort(upload)
             raise
@@ -57,7 +59,7 @@ class MultipartUpload:
         begun = await self._s3.create_multipart_upload(
             **self._at, **about, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT"
         )
-        return begun["UploadId"]
+        return self._told(begun, "UploadId")
 
     async def abort(self, upload: str) -> None:
         """Abort an upload, also when cancelled, for 5 s at most. What cannot be aborted is left to the bucket's lifecycle rule."""
@@ -67,6 +69,10 @@ class MultipartUpload:
             translating("s3:AbortMultipartUpload", self._at["Bucket"]),
         ):
             await self._s3.abort_multipart_upload(**self._at, UploadId=upload)
+
+    def _told(self, answer: Mapping[str, Any], member: str) -> str:
+        told: str = told_by("S3", answer, member, f"s3:PutObject on {self._at['Bucket']}")
+        return told
 
     async def _upload_parts(self, upload: str, data: bytes) -> list[CompletedPartTypeDef]:
         size = max(self._part_size, -(-len(data) // MAX_PARTS))
@@ -78,7 +84,7 @@ class MultipartUpload:
             part = await self._s3.upload_part(
                 **self._at, UploadId=upload, PartNumber=number, Body=body, ChecksumCRC32=checksum
             )
-            done[number] = {"PartNumber": number, "ETag": part["ETag"], "ChecksumCRC32": checksum}
+            done[number] = {"PartNumber": number, "ETag": self._told(part, "ETag"), "ChecksumCRC32": checksum}
 
         numbers = range(1, -(-len(data) // size) + 1)
         await each(upload_part, numbers, at_once=self._at_once)

@@ -15,6 +15,7 @@ from msgspec import Meta
 from forkstream.aws.bucket_name import is_old, wrong_with
 from forkstream.aws.errors import translating
 from forkstream.aws.key_permission import key_permission
+from forkstream.aws.sdk_answer import told_by
 from forkstream.aws.session import AwsSession
 from forkstream.errors import DeliveryError, PermanentError, TransientError
 from forkstream.event import Event
@@ -190,14 +191,18 @@ class S3Sink(ObjectSink[S3Config]):
                 if error.response["Error"]["Code"] == "ServerSideEncryptionConfigurationNotFoundError":
                     return "AES256"  # what S3 does since 2023 where nothing is configured
                 raise
-        rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
-        return rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm", "AES256")
+        # a store that does not know the question may list the bucket instead
+        where = f"s3:GetEncryptionConfiguration on {self.config.bucket}"
+        rules = told_by("S3", answer.get("ServerSideEncryptionConfiguration", {}), "Rules", where)
+        default: str = rules[0].get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm", "AES256")
+        return default
 
     async def _put(self, key: str, payload: Payload, checksum: str) -> None:
         at = {**self._bucket, "Key": key}
         about = {"ContentType": payload.content_type, "Metadata": payload.metadata, **self._kept}
         if len(payload.data) < self.config.multipart_threshold:
-            await self._s3.put_object(**at, **about, Body=payload.data, ChecksumCRC32=checksum, IfNoneMatch="*")
+            put = await self._s3.put_object(**at, **about, Body=payload.data, ChecksumCRC32=checksum, IfNoneMatch="*")
+            told_by("S3", put, "ETag", f"{_PUT} on {self.config.bucket}")
         else:
             upload = MultipartUpload(self._s3, at, part_size=self.config.part_size, at_once=self.config.parts_at_once)
             await upload.run(payload.data, about)

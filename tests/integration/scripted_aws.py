@@ -153,6 +153,11 @@ async def lose_request(_: Wire, __: Request) -> None:
     """Nothing takes place, and the connection is gone."""
 
 
+async def log_in_first(_: Wire, __: Request) -> web.Response:
+    """Nothing takes place: a proxy answers with a page of its own, and says that all is well."""
+    return web.Response(text="<html><body>Log in first</body></html>", content_type="text/html")
+
+
 def answer(status: int, code: str = "", message: str = "", headers: dict[str, str] | None = None) -> Act:
     """Answer with an error instead of doing anything, in the form of the service asked."""
 

@@ -204,6 +204,17 @@ async def test_what_passes_by_itself_is_retried(key_arn: str, relay: AwsRelay, s
         assert stock_decrypt((await stage.prepare(info()))(payload()).data, key_arn)[0] == DATA
 
 
+async def test_an_answer_that_holds_no_key_is_retried(kms: Any, key_arn: str, unique: str, relay: AwsRelay) -> None:
+    async with encrypt(key_arn, relay) as stage:
+        relay.refusal = (200, "", "")  # as if something else than KMS had answered
+        with pytest.raises(TransientError) as failed:
+            await stage.prepare(info())
+    assert failed.value.code == "damaged_in_transit"
+    kms.create_alias(AliasName=f"alias/{unique}", TargetKeyId=key_arn)
+    with pytest.raises(TransientError):
+        await encrypt(f"alias/{unique}", relay).__aenter__()
+
+
 async def test_a_lost_connection_is_retried(key_arn: str, relay: AwsRelay) -> None:
     async with encrypt(key_arn, relay) as stage:
         relay.hang_up = True

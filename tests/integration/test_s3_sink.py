@@ -14,18 +14,22 @@ from typing import Any
 import anyio
 import boto3  # type: ignore[import-untyped]  # ships no types
 import pytest
+from aiohttp import web
 
 from forkstream.demo.embedded_aws import EmbeddedAws
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
 from forkstream.event import Event
-from forkstream.ports import Context, Payload
+from forkstream.ports import UNANSWERED, Context, Payload, Surroundings
 from forkstream.settings import Size
 from forkstream.sinks.s3 import S3Config, S3Sink, SseKms
+from forkstream.stages.sanitize import Sanitize, SanitizeConfig
 from tests.integration.scripted_aws import (
     Act,
+    Request,
     Wire,
     answer,
     hold_until,
+    log_in_first,
     lose_answer,
     lose_request,
     scripted_aws,
@@ -296,6 +300,37 @@ async def test_an_abort_that_fails_does_not_hide_why(bucket: Bucket) -> None:
         await bucket.put(large(), **IN_PARTS)
 
 
+@pytest.mark.parametrize("action", ["PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
+async def test_a_page_that_a_proxy_puts_in_place_of_an_answer_is_none(bucket: Bucket, action: str) -> None:
+    bucket.wire.when(action, log_in_first)
+    with pytest.raises(TransientError) as failed:
+        await (bucket.put() if action == "PutObject" else bucket.put(large(), **IN_PARTS))
+    assert failed.value.code == "damaged_in_transit"
+    assert bucket.keys() == bucket.uploads() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("<Error><Code>InternalError</Code><Message>try again</Message></Error>", "server_error"),
+        ("<Error><Code>SlowDown</Code><Message>try again</Message></Error>", "throttled"),
+        ("", "server_error"),
+    ],
+)
+async def test_a_completion_that_fails_behind_a_200_is_tried_again(bucket: Bucket, body: str, code: str) -> None:
+    async def begins_well(_: Wire, __: Request) -> web.Response:  # S3 sends spaces while it puts the parts together
+        return web.Response(text=f'<?xml version="1.0" encoding="UTF-8"?>\n   {body}', content_type="application/xml")
+
+    bucket.wire.when("CompleteMultipartUpload", begins_well)
+    payload = large()
+    with pytest.raises(TransientError) as failed:
+        await bucket.put(payload, **IN_PARTS)
+    assert failed.value.code == code
+    await bucket.put(payload, attempt=2, **IN_PARTS)
+    assert bucket.get()["Body"].read() == payload.data
+    assert bucket.uploads() == []
+
+
 async def test_contract_7_a_completion_whose_answer_was_lost_is_found_by_the_next_attempt(bucket: Bucket) -> None:
     payload = large()
     bucket.wire.when("CompleteMultipartUpload", lose_answer)
@@ -314,6 +349,18 @@ async def test_contract_7_parts_replace_nothing_either(bucket: Bucket) -> None:
     assert refused.value.code == "key_taken"
     assert bucket.get()["Body"].read() == PAYLOAD.data
     assert bucket.uploads() == []
+
+
+@pytest.mark.parametrize("body", ["<ServerSideEncryptionConfiguration/>", "<ListBucketResult/>"])
+async def test_what_does_not_tell_how_the_bucket_encrypts_is_told_as_unanswered(bucket: Bucket, body: str) -> None:
+    async def says_nothing(_: Wire, __: Request) -> web.Response:
+        return web.Response(text=body, content_type="application/xml")
+
+    bucket.wire.when("GET", says_nothing)
+    fork = Surroundings(connected=True, before=[Sanitize(SanitizeConfig(drop=("card",)), Context(fork="backup"))])
+    async with bucket.sink() as sink:
+        (told,) = [one for one in await sink.advise(fork) if one.code == UNANSWERED]
+    assert told.found.startswith("the bucket's default encryption: damaged_in_transit (")
 
 
 async def test_the_prefix_is_rendered_from_the_event(bucket: Bucket) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import anyio
@@ -222,6 +224,60 @@ async def test_topics_that_the_policy_does_not_name_stop_the_fork_rather_than_ha
     assert "`envelope: raw` or `envelope: sns`" in caught.value.detail
 
 
+@asynccontextmanager
+async def sns_that(
+    answers: Callable[[web.Request], Awaitable[web.Response]], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
+    """Have SNS, and it alone, answer like this."""
+    application = web.Application()
+    application.router.add_post("/", answers)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", f"http://127.0.0.1:{runner.addresses[0][1]}")
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("other", "refusal", "status"),
+    [
+        ("PendingConfirmation", "InvalidParameter", 400),  # SNS shows no ARN until its owner confirms it
+        ("arn:aws:sns:eu-west-1:000000000000:t:gone", "NotFound", 404),  # ended since it was listed
+    ],
+)
+async def test_a_subscription_that_delivers_nothing_hides_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, other: str, refusal: str, status: int
+) -> None:
+    wrapping = f"{shop.topic}:0a1b"
+
+    async def answers(request: web.Request) -> web.Response:
+        asked = await request.post()
+        action = str(asked["Action"])
+        if action == "ListSubscriptionsByTopic":
+            members = "".join(
+                f"<member><SubscriptionArn>{arn}</SubscriptionArn><Protocol>sqs</Protocol>"
+                f"<Endpoint>{shop.queue}</Endpoint></member>"
+                for arn in (other, wrapping)
+            )
+            result = f"<ListSubscriptionsByTopicResult><Subscriptions>{members}</Subscriptions></ListSubscriptionsByTopicResult>"
+        elif asked["SubscriptionArn"] == wrapping:
+            entry = "<entry><key>RawMessageDelivery</key><value>false</value></entry>"
+            result = (
+                f"<GetSubscriptionAttributesResult><Attributes>{entry}</Attributes></GetSubscriptionAttributesResult>"
+            )
+        else:
+            error = f"<ErrorResponse><Error><Code>{refusal}</Code><Message>no</Message></Error></ErrorResponse>"
+            return web.Response(status=status, text=error)
+        return web.Response(text=f"<{action}Response>{result}</{action}Response>")
+
+    shop.send(shop.look_alike())
+    async with sns_that(answers, monkeypatch), source(shop) as opened:
+        assert (await receive(opened)).body == b"another body"
+
+
 async def test_when_sns_will_not_tell_the_fork_stops_and_names_the_permission(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,17 +285,9 @@ async def test_when_sns_will_not_tell_the_fork_stops_and_names_the_permission(
         error = "<ErrorResponse><Error><Code>AuthorizationError</Code><Message>no</Message></Error></ErrorResponse>"
         return web.Response(status=403, text=error)
 
-    application = web.Application()
-    application.router.add_post("/", deny)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", f"http://127.0.0.1:{runner.addresses[0][1]}")
-    try:
+    async with sns_that(deny, monkeypatch):
         with pytest.raises(UnavailableError) as caught:
             await source(shop).__aenter__()
-    finally:
-        await runner.cleanup()
     assert caught.value.code == "denied"
     assert caught.value.detail.startswith(f"sns:ListSubscriptionsByTopic on {shop.topic}: AuthorizationError; ")
     assert "`envelope: raw` or `envelope: sns`" in caught.value.detail

@@ -17,7 +17,16 @@ from forkstream.demo.embedded_aws import EmbeddedAws
 from forkstream.errors import UnavailableError
 from forkstream.event import Event, Failure, FailureKind
 from forkstream.sinks.rows import KeyType, Row, TableWriter
-from tests.integration.scripted_aws import Act, Request, Wire, answer, hold_until, lose_answer, scripted_aws
+from tests.integration.scripted_aws import (
+    Act,
+    Request,
+    Wire,
+    answer,
+    hold_until,
+    log_in_first,
+    lose_answer,
+    scripted_aws,
+)
 
 TOO_LARGE = "x" * 410_000  # an item has at most 400 KB
 
@@ -317,6 +326,14 @@ async def test_a_damaged_answer_is_tried_again(table: Table) -> None:
 
     table.wire.when("BatchWriteItem", damaged)
     assert await table.write([{"Id": "a"}]) == [("0", "damaged_in_transit")]
+    assert table.failures[0].kind is FailureKind.TRANSIENT
+
+
+@pytest.mark.parametrize("version", [None, "v"])
+async def test_a_page_that_a_proxy_puts_in_place_of_an_answer_is_none(table: Table, version: str | None) -> None:
+    action = "PutItem" if version else "BatchWriteItem"
+    table.wire.when(action, log_in_first)
+    assert await table.write([{"Id": "a", "v": 1}], version=version) == [("0", "damaged_in_transit")]
     assert table.failures[0].kind is FailureKind.TRANSIENT
 
 

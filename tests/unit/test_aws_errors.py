@@ -69,6 +69,10 @@ def judge(error: Exception) -> tuple[type[DeliveryError], str]:
         ("KMS.NotFoundException", 400, (UnavailableError, "missing")),
         ("KmsNotFound", 400, (UnavailableError, "key_unusable")),
         ("UnsupportedOperation", 400, (UnavailableError, "unsupported")),
+        ("AccessDeniedException:http://internal.amazon.com/coral/", 400, (UnavailableError, "denied")),
+        ("aws.kms#DisabledException:http://internal.amazon.com/coral/", 400, (UnavailableError, "key_unusable")),
+        ("302", 302, (UnavailableError, "redirected")),
+        ("308", 308, (UnavailableError, "redirected")),
         ("MethodNotAllowed", 405, (UnavailableError, "unsupported")),
         ("NotImplemented", 501, (UnavailableError, "unsupported")),
         # try again
@@ -94,6 +98,8 @@ def judge(error: Exception) -> tuple[type[DeliveryError], str]:
         ("ConditionalRequestConflict", 409, (TransientError, "conflict")),
         ("TransactionConflictException", 400, (TransientError, "conflict")),
         ("OperationAborted", 409, (TransientError, "conflict")),
+        ("TemporaryRedirect", 307, (TransientError, "redirected")),
+        ("Redirect", 307, (TransientError, "redirected")),
         ("BadDigest", 400, (TransientError, "damaged_in_transit")),
         ("XAmzContentChecksumMismatch", 400, (TransientError, "damaged_in_transit")),
         # about the events
@@ -169,6 +175,22 @@ def test_what_is_unavailable_names_the_permission_and_key_that_aws_missed_and_qu
     )
     found = classify(answer("AccessDenied", 403, message), action="s3:PutObject", resource="the-bucket")
     assert found.detail == f"s3:PutObject on the-bucket: AccessDenied kms:GenerateDataKey {key}"
+
+
+def test_a_name_is_shown_without_what_a_service_hangs_around_it() -> None:
+    name = "com.amazonaws.sqs#QueueDoesNotExist:http://internal.amazon.com/coral/com.amazonaws.sqs/"
+    found = classify(answer(name), action="sqs:ReceiveMessage", resource="orders")
+    assert found.detail == "sqs:ReceiveMessage on orders: QueueDoesNotExist"
+
+
+def test_what_a_store_does_not_implement_is_named_by_the_header_that_asked_for_it() -> None:
+    refusal = answer("NotImplemented", 501, "A header you provided implies functionality that is not implemented")
+    about: Any = refusal.response["Error"]
+    about["Header"] = "If-None-Match"
+    found = classify(refusal, action="s3:PutObject", resource="the-bucket")
+    assert found.detail == "s3:PutObject on the-bucket: NotImplemented If-None-Match"
+    about["Header"] = "x-amz-meta: 4111 1111"
+    assert "4111" not in classify(refusal, action="s3:PutObject", resource="the-bucket").detail
 
 
 def test_an_object_key_in_the_message_never_reaches_what_is_unavailable() -> None:
