@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -80,7 +80,7 @@ def _number(type_: Any, text: str) -> Any:
     if not (_WHOLE if type_ is int else _NUMBER).fullmatch(text):
         raise MisfitError
     text = text.replace("_", "")
-    value = _whole(text) if type_ is int else type_(text)
+    value: Any = _whole(text) if type_ is int else _fraction(type_, text)
     if abs(value) > _LARGEST if type_ is int else not math.isfinite(value):
         raise MisfitError
     return value
@@ -90,6 +90,13 @@ def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:  # more digits than Python reads
+        raise MisfitError from None
+
+
+def _fraction(type_: type[float | Decimal], text: str) -> float | Decimal:
+    try:
+        return type_(text)
+    except InvalidOperation:  # an exponent beyond what Decimal holds
         raise MisfitError from None
 
 
@@ -104,5 +111,5 @@ def _free(scalar: Scalar, fraction: type[float | Decimal]) -> Any:
     if _WHOLE.fullmatch(scalar.text) and "_" not in scalar.text:
         return _whole(scalar.text)
     if _NUMBER.fullmatch(scalar.text) and "_" not in scalar.text:
-        return fraction(scalar.text)
+        return _fraction(fraction, scalar.text)
     return scalar.text

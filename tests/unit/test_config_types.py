@@ -131,6 +131,7 @@ def test_a_long_value_is_shown_by_its_beginning() -> None:
         f"patience: {'9' * 400}d",
         f"pace: {'9' * 400}/s",
         f"policy: {{a: {'9' * 5000}}}",
+        f"price: 9e{'9' * 30}",
     ],
     ids=lambda written: written[:12],
 )
