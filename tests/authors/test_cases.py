@@ -60,15 +60,16 @@ def test_the_shipped_config_has_cases_for_each_fork_and_they_hold(capsys: pytest
     assert last == "6 cases, all as they should be"
 
 
-def test_the_example_of_the_readme_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(
-        r"^```yaml\n(# orders\.cases\.yaml\n.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+def test_the_example_of_the_readme_holds_for_the_config_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    config, example = (
+        re.search(rf"^```yaml\n({start}\n.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+        for start in ("forks:", r"# orders\.cases\.yaml")
     )
-    Path("orders.cases.yaml").write_text(example)
-    Path("orders.yaml").write_text(
-        'forks: {backup: {source: {sqs: {queue: orders}}, stages: [sanitize: {drop: ["payment.card-*"]}, compress: {}], '
-        'sink: {s3: {bucket: "${BUCKET}", prefix: "orders/dt=%Y-%m-%d/"}}}}'
-    )
+    assert config
+    assert example
+    Path("orders.yaml").write_text(config[1])
+    Path("orders.cases.yaml").write_text(example[1])
     assert run("test", "orders.yaml") == 0, capsys.readouterr().out
 
 
