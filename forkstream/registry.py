@@ -8,6 +8,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import partial
@@ -182,7 +183,8 @@ def load_file(path: Path) -> list[Offer]:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[name]
-            raise PluginError(f"plugin file {path} cannot be loaded: {type(error).__name__}: {error}") from error
+            told = f"{type(error).__name__}: {error}{_line_of(error, path)}"
+            raise PluginError(f"plugin file {path} cannot be loaded: {told}") from error
     offers = [
         Offer(
             kind=kind,
@@ -215,3 +217,9 @@ def _name(plugin: type[Plugin[Settings]]) -> str:
         if isinstance(name, str)
         else re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", plugin.__name__).lower()
     )
+
+
+def _line_of(error: Exception, path: Path) -> str:
+    """Tell the line of a file that was running as an error was raised; a SyntaxError names its own."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f" (line {lines[-1]})" if lines else ""

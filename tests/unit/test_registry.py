@@ -134,6 +134,7 @@ def test_a_file_offers_the_plugins_that_it_defines(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.py", "import acme_client", "cannot be loaded: ModuleNotFoundError: No module named 'acme_client'"),
+        ("e.py", "x = 1\ny = x / 0", "cannot be loaded: ZeroDivisionError: division by zero (line 2)"),
         ("b.py", "def", "cannot be loaded: SyntaxError: "),
         (
             "c.py",
