@@ -151,7 +151,7 @@ class Admin:
             response = await handler(request)
         except web.HTTPException as refusal:
             told = {name: refusal.headers[name] for name in ("Allow", "WWW-Authenticate") if name in refusal.headers}
-            response = _json({"error": refusal.text}, status=refusal.status, headers=told)
+            response = _json({"error": _in_words(refusal)}, status=refusal.status, headers=told)
         except CommandError as error:
             response = _json({"error": str(error)}, status=409)
         except DeliveryError as error:  # the desired state could not be written
@@ -284,6 +284,15 @@ def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = 
 
 def _reason_of(fork: ForkStatus) -> str:
     return "stalled" if fork.stalled else f"{fork.state}: {fork.code}" if fork.code else fork.state
+
+
+def _in_words(refusal: web.HTTPException) -> str:
+    match refusal:
+        case web.HTTPNotFound() if refusal.text == "404: Not Found":  # aiohttp's own, not ours of an unknown fork
+            return "no such path: GET / tells all there are"
+        case web.HTTPMethodNotAllowed():
+            return f"expected {refusal.headers['Allow']}: GET / tells what may be asked"
+    return refusal.text or refusal.reason
 
 
 def _reason(error: OSError) -> str:
