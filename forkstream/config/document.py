@@ -14,6 +14,8 @@ from forkstream.errors import ConfigError, DeliveryError
 from forkstream.settings import AwsSettings
 
 DEFAULT = "forkstream.yaml"
+_MOST_BYTES = 4 * 2**20
+"""A device or a wrong file would otherwise be read until the memory ends, or for minutes."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -34,7 +36,7 @@ def read_document(location: str | None, environ: Mapping[str, str]) -> Document:
         raise ConfigError([f"no config: name one, set FORKSTREAM_CONFIG or make ./{DEFAULT}"])
     location = location or DEFAULT
     if location == "-":
-        return Document("<stdin>", _decoded(location, sys.stdin.buffer.read()))
+        return Document("<stdin>", _decoded(location, sys.stdin.buffer.read(_MOST_BYTES + 1)))
     if location.startswith("env:"):
         name = location.removeprefix("env:")
         if not name:
@@ -45,7 +47,8 @@ def read_document(location: str | None, environ: Mapping[str, str]) -> Document:
     if location.startswith(("s3://", "ssm:")):
         return Document(location, _decoded(location, _fetched(location)))
     try:
-        return Document(location, _decoded(location, Path(location).read_bytes()))
+        with Path(location).open("rb") as file:
+            return Document(location, _decoded(location, file.read(_MOST_BYTES + 1)))
     except (OSError, ValueError) as error:
         raise ConfigError([f"{location}: cannot be read: {_why_not(location, error)}"]) from None
 
@@ -57,6 +60,8 @@ def _why_not(location: str, error: OSError | ValueError) -> str:
 
 
 def _decoded(location: str, content: bytes) -> str:
+    if len(content) > _MOST_BYTES:
+        raise ConfigError([f"{location}: larger than {_MOST_BYTES // 2**20} MiB: a config is text for people to read"])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
