@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
@@ -102,6 +104,7 @@ class Admin:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            logger=_log_of_the_server(),
             keepalive_timeout=PATIENCE_SECONDS,
             lingering_time=1.0,
             shutdown_timeout=SHUTDOWN_SECONDS,
@@ -151,7 +154,7 @@ class Admin:
             response = await handler(request)
         except web.HTTPException as refusal:
             told = {name: refusal.headers[name] for name in ("Allow", "WWW-Authenticate") if name in refusal.headers}
-            response = _json({"error": refusal.text}, status=refusal.status, headers=told)
+            response = _json({"error": _in_words(refusal)}, status=refusal.status, headers=told)
         except CommandError as error:
             response = _json({"error": str(error)}, status=409)
         except DeliveryError as error:  # the desired state could not be written
@@ -284,6 +287,26 @@ def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = 
 
 def _reason_of(fork: ForkStatus) -> str:
     return "stalled" if fork.stalled else f"{fork.state}: {fork.code}" if fork.code else fork.state
+
+
+def _log_of_the_server() -> logging.Logger:
+    log = logging.getLogger("aiohttp.server.admin")
+    log.addFilter(_of_our_own)
+    return log
+
+
+def _of_our_own(record: logging.LogRecord) -> bool:
+    """Leave out what a caller got wrong: it is answered, and whoever can connect could fill the log with errors."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+def _in_words(refusal: web.HTTPException) -> str:
+    match refusal:
+        case web.HTTPNotFound() if refusal.text == "404: Not Found":  # aiohttp's own, not ours of an unknown fork
+            return "no such path: GET / tells all there are"
+        case web.HTTPMethodNotAllowed():
+            return f"expected {refusal.headers['Allow']}: GET / tells what may be asked"
+    return refusal.text or refusal.reason
 
 
 def _reason(error: OSError) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, ClassVar, Self, dataclass_transform
 
 import msgspec
 from msgspec import Meta
+
+_MOST_SHOWN = 60
 
 
 class _KeywordOnly(msgspec.StructMeta):
@@ -41,9 +44,11 @@ class Quantity:
     def _scaled(cls, text: str) -> float:
         match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z/]+)\s*", text)
         factor = cls.units.get(match[2]) if match else None
-        if match is None or factor is None:
-            raise ValueError(f"expected {cls.expected()} such as {cls.example}, found {text!r}")
-        return float(match[1]) * factor
+        scaled = float(match[1]) * factor if match and factor else math.inf
+        if not math.isfinite(scaled):
+            found = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+            raise ValueError(f"expected {cls.expected()} such as {cls.example}, found {found!r}")
+        return scaled
 
     @classmethod
     def _written(cls, value: float) -> str:

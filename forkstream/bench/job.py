@@ -11,8 +11,8 @@ import msgspec
 
 from forkstream.bench.scenario import SCENARIOS, Scenario, Target, environment
 from forkstream.bench.stub.server import REGION
-from forkstream.config.document import read_document
-from forkstream.config.loading import Config, load_config
+from forkstream.config.document import Document, read_document
+from forkstream.config.loading import Config, load_config, load_document
 from forkstream.config.model import Step
 from forkstream.config.overrides import fold
 from forkstream.errors import CommandError
@@ -74,7 +74,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         settings = {name: value for name, value in os.environ.items() if name.startswith("FORKSTREAM_")}
         made_up = dict(_made_up(document.text, url))
         environ = {**environ, **settings, **made_up, **_own_settings(directory)}
-        loaded = load_config(str(path), forks=forks, registry=Registry.installed(plugins), environ=environ)
+        told_as = Document(document.name, text)  # its problems are of the user's file, not of this copy
+        loaded = load_document(told_as, forks=forks, registry=Registry.installed(plugins), environ=environ)
         refuse_others(loaded)
         told: tuple[str, ...] = (
             (f"made up: {', '.join(f'{name}={value}' for name, value in made_up.items())}",) if made_up else ()

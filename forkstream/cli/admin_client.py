@@ -12,10 +12,15 @@ MOST_BYTES = 2**20
 
 
 class AdminClient:
-    """Asks an admin endpoint, ``http://HOST:PORT`` or ``unix:/path``. ``timeout`` is for a whole answer, in seconds."""
+    """Asks an admin endpoint, ``http://HOST:PORT`` or ``unix:/path``. ``timeout`` is for a whole answer, in seconds.
+
+    Raises CommandError for an address of another shape.
+    """
 
     def __init__(self, url: str, token: str | None = None, timeout: float = 5.0) -> None:
         self.url = url.rstrip("/")
+        if not url.startswith("unix:"):
+            self._host_and_port()
         self._token = (token or "").strip()
         self._timeout = timeout
 
@@ -67,10 +72,13 @@ class AdminClient:
                 connection.close()
                 raise
             return connection
+        return socket.create_connection(self._host_and_port(), self._timeout)
+
+    def _host_and_port(self) -> tuple[str, int]:
         host, _, port = self.url.removeprefix("http://").rpartition(":")
         if not self.url.startswith("http://") or not host or not port.isdigit():
             raise CommandError(f"expected http://HOST:PORT or unix:/path, found {self.url!r}")
-        return socket.create_connection((host.strip("[]"), int(port)), self._timeout)
+        return host.strip("[]"), int(port)
 
 
 def url_of(host: str, port: int, path: str | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -22,6 +24,7 @@ from forkstream.bench.stub.weather import Climate
 from forkstream.bench.text import show
 from forkstream.bench.view import View
 from forkstream.cli.options import ForkOption, JsonOption, PluginOption
+from forkstream.config.problem import did_you_mean
 from forkstream.errors import CommandError
 from forkstream.settings import Duration, Quantity, Rate
 
@@ -115,6 +118,10 @@ def bench(
         raise CommandError("--sweep varies a setting of one scenario or config: leave out --all and --external")
     if external and (every or subject):
         raise CommandError("--external measures a command: leave the scenario out")
+    if fork and (every or external or subject is None or subject in SCENARIOS):
+        raise CommandError("--fork picks forks of a config: name one, such as `forkstream bench my.yaml --fork NAME`")
+    if subject:
+        _know(subject)
     order = Order(
         subjects=tuple(SCENARIOS) if every else (subject or DEFAULT,),
         external=external,
@@ -129,7 +136,7 @@ def bench(
         tls=tls and not every,
         tls_beside=tls and every,
         deal=deal,
-        timing=Timing(_read(Duration, "--warm-up", warm_up), _read(Duration, "--duration", duration)),
+        timing=Timing(_read(Duration, "--warm-up", warm_up), _measured(duration)),
         repeats=repeats or _REPEATS,
         patience=_PATIENCE if repeats is None else float("inf"),
         events=events,
@@ -140,6 +147,8 @@ def bench(
         profile=profile,
         command=shlex.join(["forkstream", *sys.argv[1:]]),
     )
+    if html is not None:
+        _check_writable(html)
     before = None if compare is None else read_report(compare)  # a wrong file is told of before the minutes are spent
     report = Bench(order, View(silent=json)).run()
     changes = comparison(before, report) if before else []
@@ -151,6 +160,27 @@ def bench(
         # a pipe has no width of its own
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         show(report, console, changes, list(doubts(before, report)) if before else [])
+
+
+def _know(subject: str) -> None:
+    """Refuse what is neither a scenario nor anything that could be a config."""
+    near = did_you_mean(subject, SCENARIOS) or f"; scenarios: {', '.join(SCENARIOS)}"
+    if subject not in SCENARIOS and re.fullmatch(r"[A-Za-z-]+", subject) and not Path(subject).exists():
+        raise CommandError(f"{subject}: no scenario, and no file of a config{near}")
+
+
+def _measured(text: str) -> float:
+    seconds = _read(Duration, "--duration", text)
+    if not seconds:
+        raise CommandError(f"--duration: expected more than nothing, such as 5s, found {text!r}")
+    return seconds
+
+
+def _check_writable(path: Path) -> None:
+    """Before the minutes are spent."""
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        why = "a directory" if path.is_dir() else "no place that can be written to"
+        raise CommandError(f"--html: {path} is {why}: name a file in a directory that exists")
 
 
 def _swept(text: str) -> tuple[str, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -17,13 +17,14 @@ from forkstream.aws.key_file import KeyFile
 from forkstream.cli.options import ConfigArgument, ForkOption, JsonOption, PluginOption
 from forkstream.config.document import DEFAULT, read_document
 from forkstream.config.loading import load_document
-from forkstream.config.problem import did_you_mean
+from forkstream.config.problem import InvalidConfigError, Problems, did_you_mean
 from forkstream.errors import CommandError, DeliveryError
 from forkstream.flow.fork import Flow
 from forkstream.registry import Registry
-from forkstream.rehearsal.cases import Case, CaseFile, read_cases
+from forkstream.rehearsal.cases import Case, Written, read_cases
 from forkstream.rehearsal.difference import Difference
 from forkstream.rehearsal.judge import Judge
+from forkstream.rehearsal.mistakes import place_of
 from forkstream.rehearsal.rehearse import rehearse
 from forkstream.rehearsal.stand_ins import TEST_KEY, Variables, with_test_keys, without_aws
 
@@ -63,11 +64,11 @@ def run_cases(
     forkstream test my.yaml --cases tests/my.cases.yaml --fork search --json
     """
     path = cases or _beside(config)
-    file = read_cases(path)
-    wanted = [case for case in file.cases if not fork or case.fork in fork]
+    written = read_cases(path)
+    wanted = [case for case in written.file.cases if not fork or case.fork in fork]
     if not wanted:
         raise CommandError(f"{path} has no case of {' or '.join(fork)}" if fork else f"{path} has no case")
-    verdicts = _verdicts(config, file, wanted, path.parent, plugin or ())
+    verdicts = _verdicts(config, written, wanted, path.parent, plugin or ())
     if json:
         result = {"ok": all(one.ok for one in verdicts), "cases": verdicts}
         print(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
@@ -85,22 +86,30 @@ def _beside(config: str | None) -> Path:
 
 
 def _verdicts(
-    config: str | None, file: CaseFile, cases: Sequence[Case], directory: Path, plugins: Sequence[Path]
+    config: str | None, written: Written, cases: Sequence[Case], directory: Path, plugins: Sequence[Path]
 ) -> list[Verdict]:
     document = read_document(config, os.environ)
     with without_aws(), TemporaryDirectory() as scratch:
         key_file = Path(scratch) / "test.key"
         key_file.write_bytes(TEST_KEY)
-        variables = Variables(file.environment)
+        variables = Variables(written.file.environment)
         loaded = load_document(document, registry=Registry.installed(plugins), environ=variables, ask=False)
         flows = {plan.name: flow_of(plan) for plan in loaded.plans}
-        for case in cases:
-            if case.fork not in flows:
-                near = did_you_mean(case.fork, flows) or f"; known: {', '.join(flows)}"
-                raise CommandError(f"case {case.name!r}: {document.name} has no fork {case.fork!r}{near}")
+        _know_their_forks(written, cases, flows, document.name)
         return [
             anyio.run(_judged, case, with_test_keys(flows[case.fork], key_file), key_file, directory) for case in cases
         ]
+
+
+def _know_their_forks(written: Written, cases: Sequence[Case], known: Collection[str], config: str) -> None:
+    problems = Problems()
+    for number, case in enumerate(written.file.cases):
+        if case in cases and case.fork not in known:
+            near = did_you_mean(case.fork, known) or f"; known: {', '.join(known)}"
+            at = place_of(written.root, "cases", number, "fork")
+            problems.add(at, f"cases[{number}].fork", f"{config} has no fork {case.fork!r}{near}")
+    if len(problems):
+        raise InvalidConfigError(problems.sorted())
 
 
 async def _judged(case: Case, flow: Flow, key_file: Path, directory: Path) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import anyio
@@ -116,14 +117,8 @@ def _show(loaded: Config, inspection: Inspection, *, connect: bool, strict: bool
     width = max(len(plan.name) for plan in loaded.plans)
     for plan in loaded.plans:
         print(f"{plan.name:<{width}}  {_flow(plan)}")
-        for finding in inspection.findings:
-            if finding.fork == plan.name:
-                print(
-                    f"{'':<{width}}  {finding.step}: {finding.code}{f' ({finding.detail})' if finding.detail else ''}"
-                )
-        for each in inspection.unanswered:
-            if each.fork == plan.name:
-                print(f"{'':<{width}}  {each.path.partition(f'.{plan.name}.')[2]}: not looked at: {each.found}")
+        for line in _troubles(plan.name, inspection):
+            print(f"{'':<{width}}  {line}")
     print()
     for warning in inspection.warnings:
         print(warning)
@@ -136,6 +131,17 @@ def _show(loaded: Config, inspection: Inspection, *, connect: bool, strict: bool
         print(f"{loaded.document}: in order, but --strict refuses {_counted(len(inspection.warnings), 'warning')}")
     else:
         print(f"{loaded.document}: ok{', and everything that it names can be used' if connect else ''}{warned}")
+
+
+def _troubles(fork: str, inspection: Inspection) -> Iterator[str]:
+    for each in inspection.findings:
+        if each.fork == fork:
+            yield f"{each.step}: {each.code}{f' ({each.detail})' if each.detail else ''}"
+            if each.do:
+                yield f"    → {each.do}"
+    for advice in inspection.unanswered:
+        if advice.fork == fork:
+            yield f"{advice.path.partition(f'.{fork}.')[2]}: not looked at: {advice.found}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -21,14 +21,10 @@ COMMANDS = {
     "demo": Entry("forkstream.cli.demo:demo", "Run the e-commerce application on this machine."),
     "bench": Entry("forkstream.cli.bench:bench", "Measure how fast it is, on this machine and without AWS."),
     "check": Entry("forkstream.cli.check:check", "Check a config, and on request everything that it names."),
-    "test": Entry(
-        "forkstream.cli.cases:run_cases", "Take a config's test cases through its forks, without any service."
-    ),
+    "test": Entry("forkstream.cli.cases:run_cases", "Try a config's test cases, without any service."),
     "top": Entry("forkstream.cli.top:top", "Show running services, live."),
     "config": Entry("forkstream.cli.config:config", "Show what a config comes to, and where each value is from."),
-    "schema": Entry(
-        "forkstream.cli.schema:schema", "Print the schema that an editor completes and checks a config with."
-    ),
+    "schema": Entry("forkstream.cli.schema:schema", "Print the schema of a config, for editors."),
     "pause": Entry("forkstream.cli.pause:pause", "Let a fork's source buffer."),
     "resume": Entry("forkstream.cli.resume:resume", "Let a paused fork receive again."),
     "switch": Entry("forkstream.cli.switch:switch", "Turn a switch that plugins read while they run."),
@@ -87,7 +83,16 @@ def load(name: str) -> Any:
     for each in getattr(loaded, "commands", {"": loaded}).values():
         if "xits with" not in (each.help or ""):
             each.epilog = EXIT_CODES
+        each.help = _flowing(each.help or "")
+        for parameter in each.get_params(typer.Context(each)):
+            if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+                parameter.metavar = ""  # typer would show <bool>, and --json takes no value
     return loaded
+
+
+def _flowing(text: str) -> str:
+    """Leave the line breaks between paragraphs alone: those within are the source's, and no terminal is as wide."""
+    return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in text.split("\n\n"))
 
 
 def _show_version(asked: bool) -> None:

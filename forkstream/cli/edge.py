@@ -20,7 +20,9 @@ def report(error: BaseException) -> int:
         print(line, file=sys.stderr)
     if len(errors) > 1:
         print(f"(and {len(errors) - 1} more; FORKSTREAM_DEBUG=1 shows them all)", file=sys.stderr)
-    return 2 if isinstance(telling, ForkstreamError) and not isinstance(telling, DeliveryError) else 1
+    refused = isinstance(telling, ForkstreamError) and not isinstance(telling, DeliveryError)
+    unusable = isinstance(telling, OSError) and telling.filename is not None  # what somebody named
+    return 2 if refused or unusable else 1
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

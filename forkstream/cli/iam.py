@@ -63,6 +63,8 @@ def iam(  # a command's options
 
     forkstream iam s3://config/forkstream.yaml --role arn:aws:iam::123456789012:role/orders-writer
     """
+    if account and not re.fullmatch("[0-9]{12}", account):
+        raise CommandError(f"--account: expected the 12 digits of an account, found {account!r}")
     loaded = load_config(config, forks=fork or (), registry=Registry.installed(plugin or ()), run="iam")
     place = Place(
         region=region or loaded.file.aws.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -16,9 +17,9 @@ import typer
 
 from forkstream.assembly import flow_of
 from forkstream.cli.options import JsonOption, PluginOption
-from forkstream.config.document import Document
+from forkstream.config.document import Document, read_document
 from forkstream.config.loading import load_document
-from forkstream.config.problem import InvalidConfigError
+from forkstream.config.problem import InvalidConfigError, did_you_mean
 from forkstream.errors import CommandError, ConfigError, DeliveryError
 from forkstream.event import Event
 from forkstream.flow.fork import Flow
@@ -106,15 +107,20 @@ def _kind(registry: Registry, name: str, asked: Kind | None) -> Kind:
         )
     if candidates:
         return candidates[0]
-    registry.find(asked or Kind.SINK, name)  # which says what is known
-    raise AssertionError
+    if asked:
+        registry.find(asked, name)  # which says what is known
+    known = [*registry.names(Kind.STAGE), *registry.names(Kind.SINK)]
+    near = did_you_mean(name, known) or f"; known: {', '.join(dict.fromkeys(known))}"
+    raise CommandError(f"no stage or sink is called {name!r}{near}; one in a file is loaded with --plugin FILE")
 
 
 def _flow(registry: Registry, kind: Kind, name: str, config: str) -> Flow:
     """Put the plugin into a fork of its own, through a config, so that its settings are read as ever."""
     file = Path(config)
     is_file = bool(config) and "\n" not in config and len(config) < 1000 and file.is_file()
-    settings = (file.read_text(encoding="utf-8") if is_file else config).strip() or "{}"
+    if not is_file and re.fullmatch(r"\S+\.(ya?ml|json)", config):
+        raise CommandError(f"{config}: there is no such file; its settings can stand here too, as '{{name: value}}'")
+    settings = (read_document(config, {}).text if is_file else config).strip() or "{}"
     if kind is Kind.SINK:
         lines = ["sink:", f"  {name}:", textwrap.indent(settings, "    ")]
     else:
@@ -126,7 +132,8 @@ def _flow(registry: Registry, kind: Kind, name: str, config: str) -> Flow:
         (plan,) = load_document(document, registry=registry).plans
     except InvalidConfigError as error:
         where = f"forks.{_FORK}."
-        raise ConfigError([f"{one.path.removeprefix(where)}: {one.message}" for one in error.found]) from None
+        told = [(one.path.removeprefix(where) or document.name, one.message) for one in error.found]
+        raise ConfigError([f"{path}: {message}" for path, message in told]) from None
     return flow_of(plan)
 
 

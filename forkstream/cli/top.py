@@ -24,6 +24,7 @@ from forkstream.errors import CommandError, DeliveryError
 ANSWER_SECONDS = 3.0
 TASKS_SECONDS = 30.0
 """How often ECS is asked which tasks there are."""
+_WIDE = 240
 
 
 def top(
@@ -60,6 +61,8 @@ def top(
         raise CommandError("--ecs names all there is to ask: leave out --url")
     watch = _looks(_finder(url or (), ecs, token), interval)
     console = Console()
+    if not console.is_terminal:
+        console.width = _WIDE  # whole lines, for a file or a pipe has no edge
     if json or once or not console.is_terminal:
         before, now = next(watch), next(watch)
         if json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,20 +17,55 @@ _COLUMNS = (
     "dead", "last error",
 )  # fmt: skip
 _WORDS = {"fork", "state", "last error"}
+_EXPENDABLE = ("pollers", "batches", "writes", "age", "budget", "retries/s", "in flight", "out/s", "lag")
+"""Which columns a narrow terminal does without, the first of them first: half a number is worse than none."""
+_GAP = 2
+_ENOUGH_OF_AN_ERROR = 24
 
 
 def top_table(now: Sequence[Sight], before: Sequence[Sight]) -> RenderableType:
     """Draw all services as they stand, with what does not answer below."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in _COLUMNS:
-        words = column in _WORDS
-        table.add_column(
-            column, justify="left" if words else "right", no_wrap=column != "last error", overflow="ellipsis"
-        )
-    for together in rows(now, before):
-        for place, row in enumerate(together):
-            table.add_row(*_cells(row, of_many=place > 0))
-    return Group(_headline(now), Text(), table, *_notes(now))
+    lines = [
+        list(_cells(row, of_many=place > 0)) for together in rows(now, before) for place, row in enumerate(together)
+    ]
+    table: list[RenderableType] = [Text(), _ByFork(lines)] if lines else []
+    return Group(_headline(now), *table, *_notes(now))
+
+
+class _ByFork:
+    """The table, with the columns that there is room for."""
+
+    def __init__(self, lines: list[list[Text]]) -> None:
+        self._lines = lines
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterable[RenderableType]:
+        left_out = self._left_out(options.max_width)
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in _COLUMNS:
+            if column not in left_out:
+                words = column in _WORDS
+                table.add_column(
+                    column, justify="left" if words else "right", no_wrap=column != "last error", overflow="ellipsis"
+                )
+        for cells in self._lines:
+            table.add_row(*(cell for column, cell in zip(_COLUMNS, cells, strict=True) if column not in left_out))
+        yield table
+        if left_out:
+            yield Text(f"\ntoo narrow for {', '.join(left_out)}: widen it, or see --json", style="dim")
+
+    def _left_out(self, width: int) -> list[str]:
+        widths = {
+            column: max(len(column), *(cells[index].cell_len for cells in self._lines))
+            for index, column in enumerate(_COLUMNS)
+        }
+        widths["last error"] = min(widths["last error"], _ENOUGH_OF_AN_ERROR)
+        left_out: list[str] = []
+        for column in _EXPENDABLE:
+            if sum(widths.values()) + _GAP * (len(widths) - 1) <= width:
+                break
+            del widths[column]
+            left_out.append(column)
+        return left_out
 
 
 def _headline(now: Sequence[Sight]) -> Text:

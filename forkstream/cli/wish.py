@@ -17,6 +17,8 @@ from forkstream.control import DesiredState, control_of
 from forkstream.errors import CommandError
 from forkstream.settings import AwsSettings
 
+_UNAUTHORIZED = 401
+
 ForksArgument: TypeAlias = Annotated[
     list[str],
     typer.Argument(
@@ -102,7 +104,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
             told = _decoded(answer)
             if status != 200:
                 why = " ".join(filter(None, (told.error or f"HTTP {status}", told.detail)))
-                raise CommandError(f"{client.url} refuses: {why}")
+                do = "; name it with --token or FORKSTREAM_ADMIN_TOKEN" if status == _UNAUTHORIZED else ""
+                raise CommandError(f"{client.url} refuses: {why}{do}")
             reach = told.reach
         return f"told {client.url}: {reach}"
 

@@ -9,10 +9,13 @@ from pathlib import Path
 import anyio
 import msgspec
 
+from forkstream.config.remedy import remedy
 from forkstream.errors import ConfigError, DeliveryError
 from forkstream.settings import AwsSettings
 
 DEFAULT = "forkstream.yaml"
+_MOST_BYTES = 4 * 2**20
+"""A device or a wrong file would otherwise be read until the memory ends, or for minutes."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -33,25 +36,36 @@ def read_document(location: str | None, environ: Mapping[str, str]) -> Document:
         raise ConfigError([f"no config: name one, set FORKSTREAM_CONFIG or make ./{DEFAULT}"])
     location = location or DEFAULT
     if location == "-":
-        return Document("<stdin>", _decoded(location, sys.stdin.buffer.read()))
+        return Document("<stdin>", _decoded(location, sys.stdin.buffer.read(_MOST_BYTES + 1)))
     if location.startswith("env:"):
         name = location.removeprefix("env:")
+        if not name:
+            raise ConfigError([f"{location}: expected env:NAME"])
         if name not in environ:
             raise ConfigError([f"{location}: environment variable {name} is not set"])
         return Document(location, environ[name])
     if location.startswith(("s3://", "ssm:")):
         return Document(location, _decoded(location, _fetched(location)))
     try:
-        return Document(location, _decoded(location, Path(location).read_bytes()))
-    except OSError as error:
-        raise ConfigError([f"{location}: cannot be read: {error.strerror}"]) from None
+        with Path(location).open("rb") as file:
+            return Document(location, _decoded(location, file.read(_MOST_BYTES + 1)))
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"{location}: cannot be read: {_why_not(location, error)}"]) from None
+
+
+def _why_not(location: str, error: OSError | ValueError) -> str:
+    if "://" in location:
+        return "a config is a path, -, env:NAME, s3://bucket/key or ssm:/name"
+    return getattr(error, "strerror", None) or "no path"
 
 
 def _decoded(location: str, content: bytes) -> str:
+    if len(content) > _MOST_BYTES:
+        raise ConfigError([f"{location}: larger than {_MOST_BYTES // 2**20} MiB: a config is text for people to read"])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{location}: not UTF-8 at byte {error.start}"]) from None
+        raise ConfigError([f"{location}: not UTF-8 at byte {error.start}; a config is YAML"]) from None
 
 
 def _fetched(location: str) -> bytes:
@@ -59,7 +73,8 @@ def _fetched(location: str) -> bytes:
         return anyio.run(_from_s3 if location.startswith("s3://") else _from_ssm, location)
     except DeliveryError as error:
         detail = f" ({error.detail})" if error.detail else ""
-        raise ConfigError([f"{location}: cannot be read: {error.code}{detail}"]) from None
+        do = f": {remedy(error.code)}" if remedy(error.code) else ""
+        raise ConfigError([f"{location}: cannot be read: {error.code}{detail}{do}"]) from None
 
 
 async def _from_s3(location: str) -> bytes:

@@ -13,6 +13,7 @@ import anyio
 import msgspec
 
 from forkstream.config.problem import did_you_mean
+from forkstream.config.remedy import remedy
 from forkstream.config.variables import UnresolvedError
 from forkstream.errors import DeliveryError
 from forkstream.settings import AwsSettings
@@ -20,13 +21,6 @@ from forkstream.settings import AwsSettings
 MAX_BYTES = 64 * 2**10
 """Bytes of a secret in a file; AWS keeps no larger ones, see "AWS Secrets Manager quotas"."""
 _AT_ONCE = 8
-_ADVICE = {
-    "denied": "allow it to the identity that forkstream runs as",
-    "credentials": "give forkstream credentials that are valid",
-    "missing": "create it, or correct its name, the region or the account",
-    "misconfigured": "set the region, in aws or as AWS_REGION",
-    "key_unusable": "enable its KMS key",
-}
 
 
 def fetch_secrets(references: Collection[str], settings: AwsSettings) -> dict[str, str | UnresolvedError]:
@@ -102,7 +96,7 @@ async def _each(references: list[str], read: Callable[[str], Awaitable[str]]) ->
 
 def _unanswered(error: DeliveryError) -> UnresolvedError:
     detail = f" ({error.detail})" if error.detail else ""
-    return UnresolvedError(f"{error.code}{detail}: {_ADVICE.get(error.code, 'try again, or mend what it names')}")
+    return UnresolvedError(f"{error.code}{detail}: {remedy(error.code) or 'try again, or mend what it names'}")
 
 
 async def _read_parameter(ssm: Any, name: str) -> str:

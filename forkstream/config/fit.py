@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import combinations
 
 import msgspec
 
@@ -25,10 +24,12 @@ def check_fit(drafts: list[Draft], *, workers: int, problems: Problems) -> None:
         for part in draft.parts:
             if workers > 1 and part.step.plugin.single_process:
                 problems.add(part.place, part.step.path, f"runs in one process only, found {workers} workers")
-    for one, other in combinations([part for draft in drafts for part in draft.of("source")], 2):
-        if _same_queue(one, other):
-            message = f"receives from where {one.step.path} receives: each fork needs a queue of its own, since each event goes to one of them"
-            problems.add(other.place, other.step.path, message)
+    sources = [part for draft in drafts for part in draft.of("source")]
+    for number, source in enumerate(sources):
+        first = next((other for other in sources[:number] if _same_queue(other, source)), None)
+        if first:
+            message = f"receives from where {first.step.path} receives: each fork needs a queue of its own, since each event goes to one of them"
+            problems.add(source.place, source.step.path, message)
 
 
 def _stage_order(draft: Draft) -> Iterator[tuple[Part, str]]:
@@ -128,8 +129,6 @@ def _same_queue(one: Part, other: Part) -> bool:
     mine, theirs = getattr(one.plugin, "identity", None), getattr(other.plugin, "identity", None)
     if mine is not None and theirs is not None:
         return bool(mine == theirs)
-    names_something = any(field.required for field in msgspec.structs.fields(one.step.plugin.settings_type()))
-    return names_something and (one.step.settings, one.plugin.context.aws) == (
-        other.step.settings,
-        other.plugin.context.aws,
-    )
+    if (one.step.settings, one.plugin.context.aws) != (other.step.settings, other.plugin.context.aws):
+        return False
+    return any(field.required for field in msgspec.structs.fields(one.step.plugin.settings_type()))

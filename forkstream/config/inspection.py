@@ -11,6 +11,7 @@ from forkstream.config.limits_advice import Site
 from forkstream.config.loading import Config
 from forkstream.config.plan import Plan
 from forkstream.config.problem import masked
+from forkstream.config.remedy import remedy
 from forkstream.config.warning import ConfigWarning, surroundings, warnings_on_limits
 from forkstream.errors import DeliveryError
 from forkstream.ports import UNANSWERED, Advice, Plugin
@@ -27,6 +28,8 @@ class Finding(msgspec.Struct, frozen=True):
     step: str
     code: str
     detail: str
+    do: str
+    """What to do about it; empty where only the detail can tell."""
 
 
 class Inspection:
@@ -79,8 +82,8 @@ class Inspection:
                         usable = True
                         await self._advise(plan, step, plugin, connected=True)
             except Exception as error:  # noqa: BLE001  # a stranger's plugin may raise anything; the others must still be asked
-                told = [masked(text, self._config.secrets) for text in _told(error)]
-                self._findings.append(Finding(plan.name, step, *told))
+                code, detail = (masked(text, self._config.secrets) for text in _told(error))
+                self._findings.append(Finding(plan.name, step, code, detail, remedy(code)))
             if not usable:  # what can be told without asking anyone is told all the same
                 await self._advise(plan, step, plugin, connected=False)
 

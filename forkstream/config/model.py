@@ -25,6 +25,8 @@ class Step(msgspec.Struct, frozen=True, eq=False):
     """None if they have a problem, which only happens while problems are gathered."""
 
 
+_NAME = "a name of lower-case letters and digits, a letter first, in words joined by - or _, such as storage-backup"
+
 SourceStep = Annotated[Step, Kind.SOURCE]
 StageStep = Annotated[Step, Kind.STAGE]
 SinkStep = Annotated[Step, Kind.SINK]
@@ -148,7 +150,7 @@ class ConfigFile(Settings):
     """The whole file."""
 
     forks: Annotated[
-        dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$")], ForkSettings],
+        dict[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$", description=_NAME)], ForkSettings],
         Meta(description="the forks by name", min_length=1),
     ]
     aws: AwsSettings = AwsSettings()

@@ -209,7 +209,9 @@ class Reader:
         for name, node in table.entries.items():
             path = _join(spot.path, name)
             if not key.accepts(name):
-                self.problems.add(table.keys[name], path, f"expected a name of {key.limits}")
+                self.problems.add(
+                    table.keys[name], path, f"expected {key.description or f'a name of {key.limits}'}, found {name}"
+                )
                 values[name] = INVALID
             values[name] = self.read(value, spot.below(name, path, node))
         return INVALID if any(each is INVALID for each in values.values()) else values

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -13,6 +14,8 @@ from forkstream.config.tree import Scalar
 
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*(_[0-9]+)*)")  # 010 is 8 to one YAML reader and 10 to the next: neither here
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*(_[0-9]+)*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_LARGEST = 2**63 - 1
+"""What services and formats take for a whole number; beyond it Python would count on, and fail elsewhere."""
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -76,7 +79,25 @@ def _text(hint: Hint, text: str) -> Any:
 def _number(type_: Any, text: str) -> Any:
     if not (_WHOLE if type_ is int else _NUMBER).fullmatch(text):
         raise MisfitError
-    return type_(text.replace("_", ""))
+    text = text.replace("_", "")
+    value: Any = _whole(text) if type_ is int else _fraction(type_, text)
+    if abs(value) > _LARGEST if type_ is int else not math.isfinite(value):
+        raise MisfitError
+    return value
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python reads
+        raise MisfitError from None
+
+
+def _fraction(type_: type[float | Decimal], text: str) -> float | Decimal:
+    try:
+        return type_(text)
+    except InvalidOperation:  # an exponent beyond what Decimal holds
+        raise MisfitError from None
 
 
 def _free(scalar: Scalar, fraction: type[float | Decimal]) -> Any:
@@ -88,7 +109,7 @@ def _free(scalar: Scalar, fraction: type[float | Decimal]) -> Any:
     if scalar.text.lower() in ("true", "false"):
         return scalar.text.lower() == "true"
     if _WHOLE.fullmatch(scalar.text) and "_" not in scalar.text:
-        return int(scalar.text)
+        return _whole(scalar.text)
     if _NUMBER.fullmatch(scalar.text) and "_" not in scalar.text:
-        return fraction(scalar.text)
+        return _fraction(fraction, scalar.text)
     return scalar.text

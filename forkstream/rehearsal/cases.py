@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
+from forkstream.config.problem import InvalidConfigError, Problems
+from forkstream.config.tree import Node, parse
 from forkstream.errors import CommandError, UndecodableError
 from forkstream.event import Attribute, Event, decode_json, encode_json
 from forkstream.fields.moment import read_moment
 from forkstream.fields.paths import Path as FieldPath
+from forkstream.rehearsal.mistakes import convert_all
 
 SENT_AT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 """When events were sent whose case does not say it, so that dates in object names are the same every day."""
@@ -86,11 +88,10 @@ class Given(Content, frozen=True, kw_only=True):
         return self._envelope(number).with_(body=self.read(directory) or b"")
 
     def _envelope(self, number: int) -> Event:
-        at = read_moment(self.sent_at).timestamp() if isinstance(self.sent_at, str) else self.sent_at
         return Event(
             b"",
             id=self.id or str(number),
-            sent_at=at,
+            sent_at=_seconds(self.sent_at),
             group=self.group,
             attributes={name: _attribute(value) for name, value in self.attributes.items()},
         )
@@ -160,28 +161,47 @@ class CaseFile(_Strict, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads fractions as Decimal, as bodies are, and leaves what looks like a date the text that it is in JSON."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+_LISTS: dict[str, type[_Strict]] = {
+    "": CaseFile,
+    "cases": Case,
+    "events": Given,
+    "documents": Document,
+    "objects": Object,
+    "dead_letters": DeadLetter,
+    "kept": Kept,
 }
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: Decimal(str(node.value)))
 
 
-def read_cases(path: Path) -> CaseFile:
-    """Read a file of cases; raises :class:`~forkstream.errors.CommandError` that says where it is wrong."""
+class Written(msgspec.Struct, frozen=True):
+    """The cases, and where each part of them stands in the file."""
+
+    file: CaseFile
+    root: Node
+
+
+def read_cases(path: Path) -> Written:
+    """Read a file of cases; raises :class:`~forkstream.errors.ConfigError` with each of its mistakes."""
+    problems = Problems()
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # a SafeLoader
-        return msgspec.convert(content, CaseFile)
+        root = parse(path.read_text(encoding="utf-8-sig"), str(path), problems)
     except OSError as error:
         raise CommandError(
             f"{path}: {error.strerror}; cases stand beside the config, or name them with --cases"
         ) from None
-    except (yaml.YAMLError, msgspec.ValidationError, ArithmeticError) as error:
-        raise CommandError(f"{path}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path}: not UTF-8 at byte {error.start}; cases are YAML") from None
+    file = None if root is None else convert_all(root, CaseFile, _LISTS, problems)
+    if root is None or file is None or len(problems):
+        raise InvalidConfigError(problems.sorted())
+    return Written(file, root)
+
+
+def _seconds(at: str | float) -> float:
+    try:
+        return read_moment(at).timestamp() if isinstance(at, str) else at
+    except (ValueError, OverflowError):
+        message = f"sent_at: expected a time such as 2026-01-31T12:00:00Z, or seconds since the epoch, found {at}"
+        raise ValueError(message) from None
 
 
 def _attribute(value: Any) -> Attribute:

@@ -100,7 +100,8 @@ class OpenSearchNode(AIOHttpConnection):
         except aiohttp.ClientResponseError:
             raise TransientError("bad_answer", "what came back is not HTTP") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise TransientError("connection", type(error).__name__) from None
+            address = URL(self.host)
+            raise TransientError("connection", f"{address.host}:{address.port}: {type(error).__name__}") from None
 
     async def _prepared(self, body: bytes) -> tuple[bytes, str]:
         """Compress a body and hash it where it will be signed, in a thread if it is large."""

@@ -60,15 +60,16 @@ def test_the_shipped_config_has_cases_for_each_fork_and_they_hold(capsys: pytest
     assert last == "6 cases, all as they should be"
 
 
-def test_the_example_of_the_readme_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(
-        r"^```yaml\n(# orders\.cases\.yaml\n.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+def test_the_example_of_the_readme_holds_for_the_config_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    config, example = (
+        re.search(rf"^```yaml\n({start}\n.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+        for start in ("forks:", r"# orders\.cases\.yaml")
     )
-    Path("orders.cases.yaml").write_text(example)
-    Path("orders.yaml").write_text(
-        'forks: {backup: {source: {sqs: {queue: orders}}, stages: [sanitize: {drop: ["payment.card-*"]}, compress: {}], '
-        'sink: {s3: {bucket: "${BUCKET}", prefix: "orders/dt=%Y-%m-%d/"}}}}'
-    )
+    assert config
+    assert example
+    Path("orders.yaml").write_text(config[1])
+    Path("orders.cases.yaml").write_text(example[1])
     assert run("test", "orders.yaml") == 0, capsys.readouterr().out
 
 
@@ -218,10 +219,10 @@ def test_differences_are_shown_for_a_person(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("cases", "complaint"),
     [
-        ("cases: [", "my.cases.yaml: while parsing"),
-        ("cases: [{name: a}]", "my.cases.yaml: Object missing required field `fork` - at `$.cases[0]`"),
-        ("cases: [{name: a, fork: objects, events: [{dta: 1}]}]", "unknown field `dta` - at `$.cases[0].events[0]`"),
-        ("cases: [{name: a, fork: objetcs, events: []}]", "case 'a': my.yaml has no fork 'objetcs', did you mean objects?"),
+        ("cases: [", "my.cases.yaml:1:9: not YAML: while parsing"),
+        ("cases: [{name: a}]", "my.cases.yaml:1:9: cases[0].fork: is required"),
+        ("cases: [{name: a, fork: objects, events: [{dta: 1}]}]", "cases[0].events[0].dta: no such setting, did you mean data?"),
+        ("cases: [{name: a, fork: objetcs, events: []}]", "my.cases.yaml:1:25: cases[0].fork: my.yaml has no fork 'objetcs', did you mean objects?"),
         ("cases: []", "my.cases.yaml has no case"),
         ("cases: [{name: a, fork: objects, events: [{file: x.json}]}]", "x.json: No such file or directory"),
         (
@@ -229,7 +230,7 @@ def test_differences_are_shown_for_a_person(capsys: pytest.CaptureFixture[str]) 
             "forks.remote.stages[0].transform calls AWS (lambda:",
         ),
         ("cases: [{name: a, fork: objects, events: [{attributes: {a: true}}]}]", "is a text, a number or {type, value}"),
-        ("cases: [{name: a, fork: objects, events: [{sent_at: noon}]}]", "Invalid isoformat string: 'noon' - at `$.cases[0].events[0]`"),
+        ("cases: [{name: a, fork: objects, events: [{sent_at: noon}]}]", "cases[0].events[0]: sent_at: expected a time such as 2026-01-31T12:00:00Z, or seconds since the epoch, found noon"),
         ("cases: [{name: a, fork: objects, events: [{body: x, data: 1}]}]", "data and body are one too many"),
         ("cases: [{name: a, fork: objects, events: [], documents: [{lacks: [a..b]}]}]", "path 'a..b': "),
     ],
@@ -238,6 +239,65 @@ def test_what_cannot_be_read_is_told(capsys: pytest.CaptureFixture[str], cases: 
     Path("my.cases.yaml").write_text(cases)
     assert run("test", "my.yaml") == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_every_mistake_is_told_at_once_by_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my.cases.yaml").write_text(
+        "envronment: {}\n"
+        "cases:\n"
+        "  - fork: objects\n"
+        "    events: [{dta: {}}, {data: {}, body: x}, 5, {base64: '%'}]\n"
+        "    objcts: []\n"
+        "  - {name: b, fork: objects, events: x, documents: 5, dropped: {r: 1}}\n"
+        "  - {name: c, fork: objects, events: [], kept: [{event: one, code: c}, {}], objects: [{documents: []}], name: d}\n"
+        "  - again\n"
+    )
+    assert run("test", "my.yaml") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "my.cases.yaml:1:1: envronment: no such setting, did you mean environment?",
+        "my.cases.yaml:3:5: cases[0].name: is required",
+        "my.cases.yaml:4:15: cases[0].events[0].dta: no such setting, did you mean data?",
+        "my.cases.yaml:4:25: cases[0].events[1]: data and body are one too many: a body is given in one way",
+        "my.cases.yaml:4:46: cases[0].events[2]: expected a mapping, found 5",
+        'my.cases.yaml:4:58: cases[0].events[3].base64: invalid base64 encoded string, found "%" in quotes',
+        "my.cases.yaml:5:5: cases[0].objcts: no such setting, did you mean objects?",
+        "my.cases.yaml:6:38: cases[1].events: expected a list, found x",
+        "my.cases.yaml:6:52: cases[1].documents: expected a list, found 5",
+        "my.cases.yaml:6:64: cases[1].dropped: expected a list in each of its values, found a whole number",
+        "my.cases.yaml:7:57: cases[2].kept[0].event: expected a whole number, found one",
+        "my.cases.yaml:7:72: cases[2].kept[1].code: is required",
+        "my.cases.yaml:7:72: cases[2].kept[1].event: is required",
+        "my.cases.yaml:7:87: cases[2].objects[0].key: is required",
+        "my.cases.yaml:7:105: cases[2].name: stands here a second time, first in line 7",
+        "my.cases.yaml:8:5: cases[3]: expected a mapping, found again",
+    ]
+
+
+def test_each_case_of_an_unknown_fork_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("my.cases.yaml").write_text(
+        "cases:\n  - {name: a, fork: objetcs, events: []}\n  - {name: b, fork: x, events: []}\n"
+    )
+    assert run("test", "my.yaml") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "my.cases.yaml:2:21: cases[0].fork: my.yaml has no fork 'objetcs', did you mean objects?",
+        "my.cases.yaml:3:21: cases[1].fork: my.yaml has no fork 'x'; known: documents, objects, remote",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "my.cases.yaml:1:1: expected a mapping, found nothing"),
+        (b"\xff\x00", "my.cases.yaml: not UTF-8 at byte 0; cases are YAML"),
+        (b"- a", "my.cases.yaml:1:1: expected a mapping, found a list"),
+    ],
+)
+def test_a_file_that_holds_no_cases_at_all_is_told(
+    capsys: pytest.CaptureFixture[str], content: bytes, complaint: str
+) -> None:
+    Path("my.cases.yaml").write_bytes(content)
+    assert run("test", "my.yaml") == 2
+    assert capsys.readouterr().err == f"{complaint}\n"
 
 
 def test_a_config_that_cannot_run_is_told_as_ever(capsys: pytest.CaptureFixture[str]) -> None:

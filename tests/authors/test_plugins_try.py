@@ -123,8 +123,15 @@ def test_an_object_stage_and_an_object_sink_get_objects(tmp_path: Path, capsys: 
             "orders.ndjson",
             "stages[0].sanitize.dorp: no such setting, did you mean drop?\n",
         ),
-        (["sanitize", "{drop: ["], "orders.ndjson", "not YAML"),
-        (["nothing"], "orders.ndjson", "no sink is called 'nothing'"),
+        (["sanitize", "{drop: ["], "orders.ndjson", "CONFIG: not YAML"),
+        (
+            ["sanitize", "nowhere.yaml"],
+            "orders.ndjson",
+            "nowhere.yaml: there is no such file; its settings can stand here",
+        ),
+        (["sanitize", "binary.yaml"], "orders.ndjson", "binary.yaml: not UTF-8 at byte 0"),
+        (["nothing"], "orders.ndjson", "no stage or sink is called 'nothing'; known: "),
+        (["sanitise"], "orders.ndjson", "no stage or sink is called 'sanitise', did you mean sanitize?"),
         (["both"], "orders.ndjson", "'both' is a stage and a sink: say which with --kind\n"),
         (["memory"], "orders.ndjson", "'memory' is a source: it brings events and takes none"),
         (["stdout"], "missing.ndjson", "missing.ndjson: No such file or directory\n"),
@@ -138,6 +145,7 @@ def test_an_object_stage_and_an_object_sink_get_objects(tmp_path: Path, capsys: 
 def test_what_cannot_be_tried_is_told_with_what_to_do(
     capsys: pytest.CaptureFixture[str], arguments: list[str], events: str, complaint: str
 ) -> None:
+    Path("binary.yaml").write_bytes(b"\xff\x00")
     assert tried(*arguments, events=events) == 2
     assert complaint in capsys.readouterr().err
 

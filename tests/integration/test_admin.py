@@ -206,7 +206,7 @@ async def test_nothing_else_can_be_asked(served: Fake, method: str, path: str, s
     async with serving(served) as ask:
         found, body, response = await ask(method, path, headers=JSON)
         assert found == status
-        assert body["error"]
+        assert "GET / tells" in body["error"]
         assert ("allow" in response.headers) is (status == 405)
 
 
@@ -239,6 +239,19 @@ async def test_requests_are_not_logged(served: Fake, caplog: pytest.LogCaptureFi
         await ask("POST", f"/switches/{CARD}", json={"off": CARD})
         await ask("GET", f"/?{CARD}")
     assert not [record for record in caplog.records if record.name.startswith("aiohttp")]
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET /health HTTP/1.1\r\nHost: " + b"x" * 20_000 + b"\r\n\r\n", b"\x16\x03\x01 no HTTP\r\n\r\n"]
+)
+async def test_what_is_no_request_is_refused_and_no_error_of_ours(
+    served: Fake, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    async with serving(served) as ask, connected(ask.url) as (reader, writer):
+        writer.write(sent)
+        with anyio.fail_after(60):
+            assert b" 400 Bad Request" in await reader.read()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 # Who may change anything.

@@ -88,6 +88,36 @@ def test_a_command_that_is_not_there_is_an_error_that_says_so(events: Path, caps
     assert "no-such-consumer: No such file or directory: is it installed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--duration", "0s"], "--duration: expected more than nothing, such as 5s, found '0s'\n"),
+        (["--html", "nowhere/x.html"], "--html: nowhere/x.html is no place that can be written to: name a file"),
+        (["--html", "."], "--html: . is a directory: name a file"),
+        (["backup", "--fork", "other"], "--fork picks forks of a config: name one"),
+        (["--fork", "other"], "--fork picks forks of a config: name one"),
+        (["bakcup"], "bakcup: no scenario, and no file of a config, did you mean backup?\n"),
+        (["nothing"], "nothing: no scenario, and no file of a config; scenarios: drain, "),
+    ],
+)
+def test_what_cannot_be_measured_is_told_before_anything_is(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    assert run("bench", *arguments) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith(complaint)
+    assert output.out == ""
+
+
+def test_the_problems_of_a_config_are_told_of_the_file_that_was_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("forks: {mine: {source: {sqs: {queue: q}}, sink: {s3: {bukcet: b}}}}")
+    assert run("bench", str(path), *SHORT) == 2
+    assert f"{path}:1:55: forks.mine.sink.s3.bukcet: no such setting" in capsys.readouterr().err
+
+
 def test_a_sink_that_is_not_the_stubs_gets_no_made_up_event(
     events: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

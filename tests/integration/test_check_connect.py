@@ -44,6 +44,7 @@ def test_what_a_config_names_and_aws_lacks_is_told_by_fork_and_step(
         ("search", "dead_letter.sink.s3", "missing"),
     ]
     assert f"{unique}-missing" in answer["findings"][0]["detail"]
+    assert answer["findings"][0]["do"] == "create it, or correct its name, the region or the account"
     assert "Contents" not in s3.list_objects_v2(Bucket=unique)
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=unique)
 

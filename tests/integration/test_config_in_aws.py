@@ -36,4 +36,8 @@ def test_a_config_that_is_not_there_is_told_in_one_line(aws: EmbeddedAws, unique
     location = place.format(unique)
     with pytest.raises(ConfigError) as caught:
         read_document(location, os.environ)
-    assert caught.value.problems == [f"{location}: cannot be read: missing ({cause.format(unique)})"]
+    (problem,) = caught.value.problems
+    assert problem == (
+        f"{location}: cannot be read: missing ({cause.format(unique)}): "
+        "create it, or correct its name, the region or the account"
+    )

@@ -61,10 +61,11 @@ async def test_after_a_blocked_write_the_check_passes_only_when_that_index_is_me
 
 
 async def test_a_check_without_a_server_says_so() -> None:
-    async with sink(f"http://127.0.0.1:{free_port()}") as opened:
+    address = f"127.0.0.1:{free_port()}"
+    async with sink(f"http://{address}") as opened:
         with pytest.raises(TransientError) as caught:
             await opened.check()
-    assert caught.value.code == "connection"
+    assert (caught.value.code, caught.value.detail) == ("connection", f"{address}: ClientConnectorError")
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, UnavailableError), (503, TransientError)])

@@ -283,7 +283,10 @@ async def test_the_token_comes_from_the_option_the_environment_or_the_config(
     async with serving(served, port=port, token=Secret("correct")) as url:
         assert await command("pause", "replay") == 0
         assert await command("pause", "replay", "--admin", url) == 2
-        assert "Bearer TOKEN" in capsys.readouterr().err
+        assert capsys.readouterr().err == (
+            f"{url} refuses: changing anything needs `authorization: Bearer TOKEN`; "
+            "name it with --token or FORKSTREAM_ADMIN_TOKEN\n"
+        )
         assert await command("pause", "replay", "--admin", url, "--token", "correct") == 0
         monkeypatch.setenv("FORKSTREAM_ADMIN_TOKEN", "correct\n")
         assert await command("pause", "replay", "--admin", f"{url}/") == 0

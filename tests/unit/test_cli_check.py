@@ -145,9 +145,11 @@ def test_connecting_names_what_cannot_be_used_by_fork_and_step(capsys: pytest.Ca
     assert capsys.readouterr().out == (
         "one    memory → place, dead letters: place\n"
         "       sink.place: denied (place:Open on here)\n"
+        "           → allow it to the identity that forkstream runs as\n"
         "       dead_letter.sink.place: unexpected (RuntimeError: ouch)\n"
         "two    memory → place\n"
         "       sink.place: missing (place:Check on here)\n"
+        "           → create it, or correct its name, the region or the account\n"
         "three  memory → place\n"
         "\n"
         "forkstream.yaml: in order, but 3 of its plugins cannot work now\n"

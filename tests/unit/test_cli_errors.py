@@ -32,7 +32,8 @@ DETAIL = "card-number 4111111111111111"
         (UnavailableError("denied", "s3:PutObject on orders"), ["unavailable: denied (s3:PutObject on orders)"], 1),
         (TransientError("throttled", DETAIL), ["failed: throttled"], 1),
         (PermanentError("refused", DETAIL), ["failed: refused"], 1),
-        (FileNotFoundError(2, "No such file or directory", "x.yaml"), ["x.yaml: No such file or directory"], 1),
+        (FileNotFoundError(2, "No such file or directory", "x.yaml"), ["x.yaml: No such file or directory"], 2),
+        (OSError(28, "No space left on device"), ["No space left on device"], 1),
         (
             ExceptionGroup(
                 "a", [TransientError("throttled"), ExceptionGroup("b", [CommandError("do this"), KeyError()])]

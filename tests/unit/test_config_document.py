@@ -31,8 +31,14 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (document.name, document.text) == ("<stdin>", "forks: 1")
 
 
+def test_of_standard_input_no_more_is_read_than_a_config_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" " * 2**23)))
+    assert refusal("-") == "-: larger than 4 MiB: a config is text for people to read"
+
+
 def test_env_is_a_variable() -> None:
     assert read_document("env:X", {"X": "forks: 2"}).text == "forks: 2"
+    assert refusal("env:") == "env:: expected env:NAME"
     assert refusal("env:X") == "env:X: environment variable X is not set"
 
 
@@ -52,6 +58,11 @@ def test_what_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"a\xff")
     assert refusal(f"{tmp_path}/missing") == f"{tmp_path}/missing: cannot be read: No such file or directory"
     assert refusal(f"{tmp_path}") == f"{tmp_path}: cannot be read: Is a directory"
-    assert refusal(f"{tmp_path}/latin") == f"{tmp_path}/latin: not UTF-8 at byte 1"
+    assert refusal(f"{tmp_path}/latin") == f"{tmp_path}/latin: not UTF-8 at byte 1; a config is YAML"
+    assert refusal("/dev/zero") == "/dev/zero: larger than 4 MiB: a config is text for people to read"
+    assert refusal("a\0b") == "a\0b: cannot be read: no path"
+    assert refusal("https://x.example/c.yaml") == (
+        "https://x.example/c.yaml: cannot be read: a config is a path, -, env:NAME, s3://bucket/key or ssm:/name"
+    )
     assert refusal("s3://bucket") == "s3://bucket: expected s3://bucket/key"
     assert refusal("ssm:name") == "ssm:name: expected ssm:/name"

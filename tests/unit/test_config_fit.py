@@ -161,6 +161,9 @@ def test_two_forks_on_one_queue_are_a_problem() -> None:
     assert load(TWO.format("{queue: {queue: q}}", "~", "{queue: {queue: p}}")).plans
     assert load(TWO.format("{queue: {queue: q}}", "eu-west-1", "{queue: {queue: q}}")).plans
     assert load(TWO.format("in-memory", "~", "in-memory")).plans
+    source = "{source: {queue: {queue: q}}, sink: table}"
+    third = f"forks: {{a: {source}, b: {source}, c: {source}}}"
+    assert messages(third) == [same, same.replace("forks.b", "forks.c")], "each is told once"
 
 
 def test_a_source_that_tells_its_identity_is_recognised_in_any_spelling() -> None:

@@ -119,3 +119,22 @@ def test_a_choice_that_is_nearly_right_is_pointed_to() -> None:
 
 def test_a_long_value_is_shown_by_its_beginning() -> None:
     assert sink_problem(f"count: {'x' * 100}") == f"count: expected a whole number, found {'x' * 57}…"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"count: {10**30}",
+        f"count: {'9' * 5000}",
+        f"ratio: {'9' * 400}",
+        f"part: {'9' * 400}MiB",
+        f"patience: {'9' * 400}d",
+        f"pace: {'9' * 400}/s",
+        f"policy: {{a: {'9' * 5000}}}",
+        f"price: 9e{'9' * 30}",
+    ],
+    ids=lambda written: written[:12],
+)
+def test_a_number_beyond_all_bounds_is_a_problem_of_the_config_and_no_bug_of_ours(written: str) -> None:
+    digit = "1" if "count: 1" in written else "9"
+    assert f", found {digit}" in sink_problem(written)

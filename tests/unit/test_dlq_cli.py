@@ -185,8 +185,8 @@ def test_a_shown_letter_goes_into_a_file_for_its_owner_alone_and_replaces_none(
     assert Path("mine.json").read_bytes() == (one.body or "").encode()
     assert stat.S_IMODE(Path("mine.json").stat().st_mode) == 0o600
     assert capsys.readouterr().out == ""
-    assert dlq("show", one.letter, "--output", "mine.json") == 1
-    assert capsys.readouterr().err == "mine.json: File exists\n"
+    assert dlq("show", one.letter, "--output", "mine.json") == 2
+    assert capsys.readouterr().err == "mine.json is there already, and is left as it is: name another file\n"
 
 
 def test_a_redrive_sends_each_letter_once(capsys: pytest.CaptureFixture[str]) -> None:

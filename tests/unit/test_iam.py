@@ -194,6 +194,7 @@ def test_only_the_named_forks_count(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ([], "nothing tells the account of arn:{partition}:sqs:eu-west-1:{account}:orders: name it with --account"),
         (["--account", ACCOUNT, "--key", "orders"], "--key: expected SERVICE=ARN"),
+        (["--account", "1234"], "--account: expected the 12 digits of an account, found '1234'"),
         (["--account", ACCOUNT, "--role", "arn:aws:iam::1:role/r"], "nothing in forkstream.yaml acts as"),
         (["--account", ACCOUNT, "--fork", "two"], "has no fork two"),
     ],

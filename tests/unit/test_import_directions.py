@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "supervisor": GROUND | {"admin", "config", "control", "logs", "metrics", "registry", "serve", "status"},
     "costs": GROUND | {"assembly", "config"},
     "dlq": GROUND | OBJECTS | {"aws", "config", "flow", "reading", "sinks", "sources", "stages"},
-    "rehearsal": GROUND | OBJECTS | {"aws", "fields", "flow", "reading", "stages"},
+    "rehearsal": GROUND | OBJECTS | {"aws", "config", "fields", "flow", "reading", "stages"},
     # what an author tests with: settings are read as a start reads them, the source in memory and the embedded AWS are lent
     "testing": GROUND | {"config", "demo", "port_shape", "registry", "sources"},
 }

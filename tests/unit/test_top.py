@@ -25,8 +25,8 @@ def fork(received: int = 0, **about: Any) -> ForkStatus:
     return ForkStatus(**whole)
 
 
-def shown(now: list[Sight], before: list[Sight] | None = None) -> list[str]:
-    console = Console(width=200, color_system=None)
+def shown(now: list[Sight], before: list[Sight] | None = None, *, width: int = 200) -> list[str]:
+    console = Console(width=width, color_system=None)
     with console.capture() as captured:
         console.print(top_table(now, before or []))
     return captured.get().splitlines()
@@ -162,8 +162,8 @@ def test_looks_are_taken_until_somebody_interrupts(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("arguments", [["--url", "ftp://x"], ["--url", "http://nowhere"]])
 def test_an_address_that_is_none_is_told(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
-    assert run("top", "--once", "--interval", "0.2", *arguments) == 1
-    assert "expected http://HOST:PORT or unix:/path" in capsys.readouterr().out
+    assert run("top", "--once", "--interval", "0.2", "--url", "http://127.0.0.1:1", *arguments) == 2
+    assert capsys.readouterr() == ("", f"expected http://HOST:PORT or unix:/path, found '{arguments[1]}'\n")
 
 
 def test_one_place_is_asked_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,3 +173,29 @@ def test_one_place_is_asked_at_a_time(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_pause_behind_a_trouble_is_shown_too() -> None:
     assert cells([sight("a", 1.0, fork(state="halted", paused=True, code="denied"))])["state"] == "halted, paused"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_a_narrow_terminal_shows_fewer_columns_and_each_of_them_whole(width: int) -> None:
+    now = [sight("a", 1.0, fork(name="search-analytics", lag=1234, dead=2, last_failure="sink permanent not_an_order"))]
+    whole, *_ = shown(now)[3:]
+    heading, row, *more = shown(now, width=width)[2:]
+    assert "…" not in heading + row
+    assert heading.split()[:3] == ["fork", "state", "in/s"]
+    assert heading.rstrip().endswith("last error")
+    assert row.split()[:2] == whole.split()[:2] == ["search-analytics", "open"]
+    (note,) = [line for line in more if line.startswith("too narrow for pollers, ")]
+    assert not {"fork", "state", "dead", "last error"} & set(note.removeprefix("too narrow for ").split(", "))
+
+
+def test_nothing_but_the_trouble_is_shown_where_nobody_answers() -> None:
+    assert shown([Sight("a", 1.0, None, "no answer")]) == ["1 service, 0 answering, 0 ready", "", "a: no answer"]
+
+
+def test_what_is_written_into_a_pipe_is_not_cut_to_the_width_of_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(module, "look", lambda _: [sight("a", 1.0, fork(name="search-analytics"))])
+    assert run("top", "--once", "--interval", "0.2") == 0
+    assert "in flight  budget  batches  pollers  writes" in capsys.readouterr().out

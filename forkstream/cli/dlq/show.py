@@ -91,5 +91,9 @@ async def _entry(store: Store, selection: Selection) -> Entry:
 
 
 def _write_new(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise CommandError(f"{path} is there already, and is left as it is: name another file") from None
+    with os.fdopen(descriptor, "wb") as file:
         file.write(content)
