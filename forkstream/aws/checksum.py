@@ -14,7 +14,7 @@ def is_intact(message: ReceivedMessage) -> bool:
     """Tell whether body and message attributes are what SQS took its checksums of."""
     if md5(message.body, usedforsecurity=False).hexdigest() != message.body_md5:
         return False
-    return message.attributes_md5 is None or attributes_md5(message.attributes) == message.attributes_md5
+    return not message.attributes_md5 or attributes_md5(message.attributes) == message.attributes_md5
 
 
 def attributes_md5(attributes: Mapping[str, Attribute]) -> str:

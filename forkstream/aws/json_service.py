@@ -156,7 +156,7 @@ class _Refusal(msgspec.Struct, frozen=True):
 def _is(answer: Answer, kind: str) -> bool:
     """Tell whether a refusal is of this kind."""
     try:
-        return msgspec.json.decode(answer.body, type=_Refusal).kind.rpartition("#")[2] == kind
+        return msgspec.json.decode(answer.body, type=_Refusal).kind.partition(":")[0].rpartition("#")[2] == kind
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
 
@@ -168,6 +168,7 @@ def _classified(answer: Answer, operation: str, permission: str, resource: str) 
     except (msgspec.DecodeError, UnicodeDecodeError):  # a load balancer's page
         refusal = _Refusal()
     name = answer.headers.get("x-amzn-query-error", "").partition(";")[0] or refusal.kind
+    name = name or answer.headers.get("x-amzn-errortype", "")  # where a gateway answers in the service's place
     response: Any = {
         "Error": {"Code": name or str(answer.status), "Message": refusal.message or refusal.other_message},
         "ResponseMetadata": {"HTTPStatusCode": answer.status, "HTTPHeaders": answer.headers},

@@ -76,28 +76,35 @@ class NativeQueueClient:
 
     async def delete_batch(self, receipts: Sequence[str]) -> Collection[EntryFailure]:
         request = _Batch(self._url, [_Delete(_IDS[place], receipt) for place, receipt in enumerate(receipts)])
-        return _failures(await self._ask("DeleteMessageBatch", request, _BATCHED, permission="sqs:DeleteMessage"))
+        answer = await self._ask("DeleteMessageBatch", request, _BATCHED, permission="sqs:DeleteMessage")
+        return self._failures(answer, len(receipts))
 
     async def change_visibility_batch(self, receipts: Sequence[str], seconds: int) -> Collection[EntryFailure]:
         entries = [_Change(_IDS[place], receipt, seconds) for place, receipt in enumerate(receipts)]
-        return _failures(
-            await self._ask(
-                "ChangeMessageVisibilityBatch",
-                _Batch(self._url, entries),
-                _BATCHED,
-                permission="sqs:ChangeMessageVisibility",
-            )
+        answer = await self._ask(
+            "ChangeMessageVisibilityBatch",
+            _Batch(self._url, entries),
+            _BATCHED,
+            permission="sqs:ChangeMessageVisibility",
         )
+        return self._failures(answer, len(receipts))
 
     async def send_batch(self, messages: Sequence[OutgoingMessage]) -> Collection[EntryFailure]:
         request = _Batch(self._url, [_send(_IDS[place], message) for place, message in enumerate(messages)])
         answer = await self._ask("SendMessageBatch", request, _SENT, permission="sqs:SendMessage", repeatable=False)
-        failures = _failures(answer)
+        failures = self._failures(answer, len(messages))
         return [*failures, *unanswered(len(messages), (one.id for one in answer.successful or ()), failures)]
 
     async def attributes(self, *names: str) -> Mapping[str, str]:
         request = {"QueueUrl": self._url, "AttributeNames": names}
         return (await self._ask("GetQueueAttributes", request, _ATTRIBUTES)).attributes or {}
+
+    def _failures(self, answer: _BatchAnswer, count: int) -> list[EntryFailure]:
+        """Read the entries that failed; an answer about others than those sent is not the answer to them."""
+        failures = [EntryFailure(one.id, one.code, one.sender_fault, one.message or "") for one in answer.failed or ()]
+        if any(failure.position not in range(count) for failure in failures):
+            raise TransientError("damaged_in_transit", f"{self._name}: the answer is about entries that were not sent")
+        return failures
 
     async def _find_url(self, account: str | None) -> str:
         owner = {"QueueOwnerAWSAccountId": account} if account else {}
@@ -265,7 +272,3 @@ def _send(identity: str, message: OutgoingMessage) -> _Send:
         message.group,
         message.deduplication_id,
     )
-
-
-def _failures(answer: _BatchAnswer) -> list[EntryFailure]:
-    return [EntryFailure(one.id, one.code, one.sender_fault, one.message or "") for one in answer.failed or ()]

@@ -17,7 +17,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from forkstream.errors import DeliveryError, TransientError
+from forkstream.errors import DeliveryError, TransientError, UnavailableError
 from forkstream.flow.batch_sizes import BatchSizes, Tuning
 from forkstream.flow.batcher import Batch, Batcher, Limits
 from forkstream.flow.budget import Budget
@@ -270,7 +270,8 @@ class Fork:
                 await plugins.open(plugin)
             except DeliveryError as error:
                 self._failed("open", error, 1)
-                self.gate.halt(error)
+                # no event was there yet that the detail of another kind could quote
+                self.gate.halt(UnavailableError(error.code, error.detail))
                 await self.gate.pause_between_probes()
             else:
                 break
