@@ -107,6 +107,19 @@ async def test_refused_entries_are_named_by_their_place() -> None:
     ]
 
 
+@pytest.mark.parametrize("place", ["3", "-1"])
+async def test_an_answer_about_entries_that_were_not_sent_is_damaged(place: str) -> None:
+    named = answer({"Failed": [{"Id": place, "Code": "InternalError", "SenderFault": False}]})
+    messages = [OutgoingMessage(body="x", attributes={}) for _ in range(3)]
+    async with queue(named, named, named) as (client, _):
+        with pytest.raises(TransientError, match="damaged_in_transit"):
+            await client.delete_batch(["a", "b", "c"])
+        with pytest.raises(TransientError, match="damaged_in_transit"):
+            await client.change_visibility_batch(["a", "b", "c"], 5)
+        with pytest.raises(TransientError, match="damaged_in_transit"):
+            await client.send_batch(messages)
+
+
 async def test_a_name_is_looked_up_and_an_account_said() -> None:
     arn = "arn:aws:sqs:eu-west-1:123456789012:orders"
     async with queue(answer({"QueueUrl": "found"}), answer({"Attributes": {"a": "b"}}), address=arn) as (client, sqs):
@@ -129,6 +142,11 @@ async def test_a_name_is_looked_up_and_an_account_said() -> None:
         (refusal("AccessDeniedException", 403), UnavailableError, "denied"),
         (refusal("KmsDisabled"), UnavailableError, "key_unusable"),
         (refusal("RequestThrottled", 403), TransientError, "throttled"),
+        (
+            answer({}, 400, x_amzn_errortype="ThrottlingException:http://internal.amazon.com/"),
+            TransientError,
+            "throttled",
+        ),
         (refusal("BatchRequestTooLong"), PermanentError, "too_large"),
         (answer({"__type": "X", "Message": "capital"}, 500), TransientError, "server_error"),
         (answer(b"<html>busy</html>", 503), TransientError, "server_error"),

@@ -39,6 +39,7 @@ def test_attributes_are_summed_as_sqs_documents_it() -> None:
 def test_a_message_is_intact_if_both_sums_are_right() -> None:
     assert is_intact(message())
     assert is_intact(message(attributes={}, attributes_md5=None))
+    assert is_intact(message(attributes={}, attributes_md5=""))
 
 
 @pytest.mark.parametrize(

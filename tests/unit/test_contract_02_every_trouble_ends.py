@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Self
 
 import anyio
 import pytest
@@ -199,5 +200,21 @@ def test_a_detail_that_may_quote_an_event_is_shown_to_nobody() -> None:
         async with running(fork, drain_within=10):
             await until(lambda: fork.trouble)
             assert "4111" not in repr(fork.trouble)
+
+    run_on_fake_clock(main)
+
+
+def test_what_keeps_a_fork_from_opening_is_told_whatever_its_kind() -> None:
+    class Stubborn(ScriptedSink):
+        async def __aenter__(self) -> Self:
+            raise PermanentError("rejected", "CreateIndex on orders: 400")
+
+    async def main() -> None:
+        fork = fork_of(memory_source(events(1)), Stubborn())
+        async with running(fork, drain_within=10):
+            await until(lambda: fork.trouble)
+            assert fork.trouble
+            # no event was there yet that a detail could quote
+            assert (fork.trouble.code, fork.trouble.detail) == ("rejected", "CreateIndex on orders: 400")
 
     run_on_fake_clock(main)
