@@ -59,11 +59,11 @@ class Target(msgspec.Struct, frozen=True):
 _NO_ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType({})
 
 
-class _Body(msgspec.Struct, frozen=True, eq=False):
+class _Body(msgspec.Struct, frozen=True, eq=False, gc=False):
     body: bytes
 
 
-class Event(_Body, frozen=True, eq=False, kw_only=True):
+class Event(_Body, frozen=True, eq=False, kw_only=True, gc=False):
     """One message on its way from a queue to a sink: ``Event(body, id=…)``. Immutable: ``with_`` makes the changed copy.
 
     ``body`` holds the bytes as received, or the JSON of the last ``with_(data=…)``. ``id`` and ``sent_at`` (seconds since

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 import msgspec
@@ -34,6 +35,7 @@ from forkstream.settings import AwsSettings
 _READ_TIMEOUT = 15.0
 _SQS = Service(name="sqs", target_prefix="AmazonSQS", headers=(("x-amzn-query-mode", "true"),))
 _SYSTEM_ATTRIBUTES = ("SentTimestamp", "ApproximateReceiveCount", "MessageGroupId")
+_NO_ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType({})
 _IDS = tuple(str(place) for place in range(MAX_ENTRIES))
 
 A = TypeVar("A")
@@ -72,7 +74,20 @@ class NativeQueueClient:
         answer = await self._ask(
             "ReceiveMessage", request, _RECEIVED, permission="sqs:ReceiveMessage", pool=self._polls
         )
-        return [_received(message) for message in answer.messages or ()]
+        return [
+            ReceivedMessage(  # here, since for ten messages a call would cost as much as this
+                id=message.id,
+                receipt=message.receipt,
+                body=message.body.encode("utf-8", "surrogatepass"),
+                body_md5=message.body_md5,
+                attributes=_attributes(message.attributes) if message.attributes else _NO_ATTRIBUTES,
+                attributes_md5=message.attributes_md5,
+                sent_at=message.system.sent_timestamp / 1000,
+                receive_count=message.system.approximate_receive_count,
+                group=message.system.message_group_id,
+            )
+            for message in answer.messages or ()
+        ]
 
     async def delete_batch(self, receipts: Sequence[str]) -> Collection[EntryFailure]:
         request = _Batch(self._url, [_Delete(_IDS[place], receipt) for place, receipt in enumerate(receipts)])
@@ -145,7 +160,7 @@ class _ReceiveRequest(msgspec.Struct, rename="pascal"):
     message_attribute_names: tuple[str, ...] = ("All",)
 
 
-class _Delete(msgspec.Struct, rename="pascal"):
+class _Delete(msgspec.Struct, rename="pascal", gc=False):
     id: str
     receipt_handle: str
 
@@ -175,13 +190,13 @@ class _Batch(msgspec.Struct, rename="pascal"):
     entries: Sequence[_Delete | _Change | _Send]
 
 
-class _SystemAttributes(msgspec.Struct, rename="pascal"):
+class _SystemAttributes(msgspec.Struct, rename="pascal", gc=False):
     sent_timestamp: int = 0  # milliseconds; SQS writes numbers as strings here
     approximate_receive_count: int = 1
     message_group_id: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     id: str = msgspec.field(name="MessageId")
     receipt: str = msgspec.field(name="ReceiptHandle")
     body: str = msgspec.field(name="Body")
@@ -239,19 +254,8 @@ def _decode_damaged(answer: bytes, decoder: msgspec.json.Decoder[A], where: str)
     return decoded
 
 
-def _received(message: _Message) -> ReceivedMessage:
-    system, attributes = message.system, message.attributes
-    return ReceivedMessage(
-        id=message.id,
-        receipt=message.receipt,
-        body=message.body.encode(errors="surrogatepass"),
-        body_md5=message.body_md5,
-        attributes={name: _attribute(value) for name, value in attributes.items()} if attributes else {},
-        attributes_md5=message.attributes_md5,
-        sent_at=system.sent_timestamp / 1000,
-        receive_count=system.approximate_receive_count,
-        group=system.message_group_id,
-    )
+def _attributes(attributes: Mapping[str, _WireAttribute]) -> dict[str, Attribute]:
+    return {name: _attribute(value) for name, value in attributes.items()}
 
 
 def _attribute(value: _WireAttribute) -> Attribute:

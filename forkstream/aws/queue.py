@@ -17,7 +17,7 @@ MAX_VISIBILITY = 43_200
 """Seconds a message can stay hidden, counted from its receive, see ChangeMessageVisibility."""
 
 
-class ReceivedMessage(msgspec.Struct, frozen=True, kw_only=True):
+class ReceivedMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message as SQS handed it out. ``sent_at`` is in seconds since the epoch; the MD5s are SQS's own, in hex."""
 
     id: str

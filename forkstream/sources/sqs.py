@@ -112,9 +112,11 @@ class SqsSource(Source[SqsSourceConfig]):
             if not is_intact(message):
                 self.damaged += 1
                 continue
-            content = await self._envelope(message) if self._unwraps and may_be_wrapped(message) else None
-            group = message.group if self.ordered else None  # a standard queue's group is a tenant, not an order
-            received.append((_event(message, content or message, group), message.receipt))
+            # SNS's envelope keeps the attributes inside, so a message that has some is not wrapped
+            content: ReceivedMessage | Envelope = message
+            if self._unwraps and not message.attributes and Envelope.marked(message.body):
+                content = await self._envelope(message) or message
+            received.append((self._event(message, content), message.receipt))
         return received
 
     async def delete(self, receipts: Sequence[Receipt]) -> Collection[Refusal]:
@@ -174,6 +176,22 @@ class SqsSource(Source[SqsSourceConfig]):
             return envelope
         return envelope if await self._subscriptions.wrapped(envelope) else None
 
+    def _event(self, message: ReceivedMessage, content: ReceivedMessage | Envelope) -> Event:
+        attributes, identity, sent_at = content.attributes, content.id, content.sent_at
+        if attributes and ORIGIN_ATTRIBUTE in attributes:
+            origin = Origin.parse(attributes[ORIGIN_ATTRIBUTE])
+            if origin is not None:
+                attributes = {name: value for name, value in attributes.items() if name != ORIGIN_ATTRIBUTE}
+                identity, sent_at = origin.id, origin.sent_at
+        return Event(
+            content.body,
+            id=identity,
+            sent_at=sent_at,
+            receive_count=message.receive_count,
+            attributes=attributes,
+            group=message.group if self.ordered else None,  # a standard queue's group is a tenant, not an order
+        )
+
     async def _settle(
         self, receipts: Sequence[Receipt], call: Callable[[Sequence[str]], Awaitable[Collection[EntryFailure]]]
     ) -> Collection[Refusal]:
@@ -191,28 +209,6 @@ class SqsSource(Source[SqsSourceConfig]):
             else:
                 refusals += [_refusal(chunk[failure.position], failure) for failure in outcome]
         return refusals
-
-
-def may_be_wrapped(message: ReceivedMessage) -> bool:
-    """Tell whether SNS's envelope may be around a message. It keeps the attributes inside, so one that has some is not wrapped."""
-    return not message.attributes and Envelope.marked(message.body)
-
-
-def _event(message: ReceivedMessage, content: ReceivedMessage | Envelope, group: str | None) -> Event:
-    attributes, identity, sent_at = content.attributes, content.id, content.sent_at
-    if ORIGIN_ATTRIBUTE in attributes:
-        origin = Origin.parse(attributes[ORIGIN_ATTRIBUTE])
-        if origin is not None:
-            attributes = {name: value for name, value in attributes.items() if name != ORIGIN_ATTRIBUTE}
-            identity, sent_at = origin.id, origin.sent_at
-    return Event(
-        content.body,
-        id=identity,
-        sent_at=sent_at,
-        receive_count=message.receive_count,
-        attributes=attributes,
-        group=group,
-    )
 
 
 def _refusal(receipt: str, failure: EntryFailure) -> Refusal:
