@@ -46,7 +46,7 @@ class AnswerReader:
     connection. Interim answers (100 Continue) are skipped. Bytes after an answer make the connection not reusable.
     """
 
-    # Measured, an answer of 12 KB that comes at once: 3.4 µs; 12 with every byte taken through a buffer and every head as text.
+    # Measured, an answer of 12 KB that comes at once: 4.0 µs; 12 with every byte taken through a buffer and every head as text.
 
     def __init__(self, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
         self._max_head = max_head

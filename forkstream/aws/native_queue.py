@@ -8,9 +8,11 @@ other core, Python 3.11 and uvloop. Both cores were busy with other work, so run
     these over Exchange, AnswerReader                  16-22 µs
     these over Exchange, httptools                     14-26 µs
 
-On the whole job the two parsers could not be told apart; AnswerReader has since become faster. Alone, httptools reads an
-answer in 4.4-6.3 µs and AnswerReader in 6.5-8.3 µs: 0.2-0.8 µs a message, paid for limits on sizes, for refusing every
-answer that two parsers could read in two ways, and for one dependency less on the hot path. Repeat it on a quiet machine.
+On the whole job the two parsers could not be told apart. Alone, httptools reads an answer that comes at once in 2.0 µs and
+AnswerReader in 4.0: 0.4 µs a message, paid for limits on sizes, for refusing every answer that two parsers could read in
+two ways, and for one dependency less on the hot path. Of what a receive and a delete cost now, half is uvloop's and the
+system's, a tenth the decoding of the answer; a bare asyncio.Protocol that signs and decodes, and checks nothing, takes
+6.1 µs where this takes 8.9.
 """
 
 from __future__ import annotations
