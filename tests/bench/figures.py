@@ -2,7 +2,7 @@
 
     python tests/bench/figures.py                     # measure every scenario, 3 repeats of 10 s, and add it to the history
     python tests/bench/figures.py --part workers      # two workers, an idle service (idle), freshness (fresh), or memory
-    python tests/bench/figures.py --part flat         # beside a slow sink for ten minutes (flat)
+    python tests/bench/figures.py --part flat         # beside a slow sink for ten minutes (flat), or in foul weather (soak)
     python tests/bench/figures.py --history           # what was measured here before
     python tests/bench/figures.py -- --tls            # with further options of `forkstream bench`
 
@@ -96,7 +96,23 @@ def flat(options: list[str]) -> Iterator[str]:
     yield f"backup into a slow sink: {rss:.0f} MiB at most, target ≤ 150; growing {growth:+.2f} MiB a minute, target 0"
 
 
-PARTS = {"workers": workers, "fresh": fresh, "idle": idle, "flat": flat}
+def soak(options: list[str]) -> Iterator[str]:
+    """The four forks in foul weather: slow answers, throttles, errors, lost connections, entries that fail one by one."""
+    weather = ["--latency", "10ms", "--errors", "0.01", "--throttle", "0.01"]
+    found = one(["all", "--rate", "500/s", "--warm-up", "30s", "--duration", "20m", *weather, *options])
+    each, settled = found["settled"] / 4, found["settled"]
+    written = {name: found["requests"].get(name, 0.0) * settled / each for name in ("documents", "items", "sent")}
+    yield f"{settled:,} messages in {found['seconds'] / 60:.0f} minutes; {found['requests']['faults'] * settled:,.0f} faults"
+    yield f"  written for each that is deleted: {', '.join(f'{name} {share:.3f}' for name, share in written.items())}; target ≥ 1"
+    yield f"  received again {found['repeated']:,}; hidden after the drain {found['left_behind']}, target 0"
+    yield f"  waiting at the end {found['backlog']:,}; refused by the stub {found['refused']}, target 0"
+    growth, rss = found["rss_growth"] * 60 / 2**20, found["largest_rss"] / 2**20
+    yield f"  {rss:.0f} MiB at most, target ≤ 150; growing {growth:+.2f} MiB a minute, target 0"
+    ages = found["latency"]
+    yield f"  age: p50 {ages['p50']:.2f} s, p99 {ages['p99']:.2f} s, most {ages['most']:.1f} s"
+
+
+PARTS = {"workers": workers, "fresh": fresh, "idle": idle, "flat": flat, "soak": soak}
 
 
 def entry_of(report: dict[str, Any], note: str) -> dict[str, Any]:
