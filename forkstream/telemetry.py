@@ -57,6 +57,7 @@ class Meter:
             fill: (metrics.receives.labels(fork, fill), metrics.receive_seconds.labels(fork, fill))
             for fill in ("empty", "part", "full")
         }
+        self._event_age = metrics.event_age_seconds.labels(fork)
         self._received = metrics.received.labels(fork)
         self._received_bytes = metrics.received_bytes.labels(fork)
         self._object_bytes = metrics.object_bytes.labels(fork)
@@ -91,7 +92,7 @@ class Meter:
 
     def written(self, sent_at: Sequence[float], now: float) -> None:
         """Events became durable."""
-        self.event_age = self._metrics.event_age_seconds.observe(self.fork, sent_at, now)
+        self.event_age = self._event_age.observe_ages(sent_at, now)
 
     def attempted(self, outcome: str, seconds: float) -> None:
         """An attempt at a write ended: ``written``, ``partial`` or ``failed``."""
