@@ -9,6 +9,7 @@ import time
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from hashlib import md5 as _md5
 from io import BytesIO
@@ -242,3 +243,28 @@ def test_a_bad_day_fails_requests_and_single_entries(tmp_path: Path, monkeypatch
                 codes.add(type(error).__name__)
         assert partial
         assert codes >= {"ProvisionedThroughputExceededException", "InternalServerError", "ConnectionClosedError"}
+
+
+def test_an_answer_that_is_lost_leaves_its_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bodies").write_bytes(b"{}")
+    with StubProcess(tmp_path, tmp_path / "bodies", Cores(), climate=Climate(errors=0.5)) as bad:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", bad.url)
+        s3, sqs = client("s3"), client("sqs")
+        url = f"{bad.url}/000000000000/q"
+        refused, heard, heads = 0, 0, []
+        for number in range(60):
+            with suppress(ClientError, HTTPClientError):
+                heard += len(sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, VisibilityTimeout=60)["Messages"])
+            for _ in range(12):  # by then one of them is heard
+                try:
+                    s3.put_object(Bucket="b", Key=str(number), Body=b"abc", IfNoneMatch="*")
+                except ClientError as error:
+                    refused += error.response["Error"]["Code"] == "PreconditionFailed"
+                except HTTPClientError:
+                    pass
+            with suppress(ClientError, HTTPClientError):
+                heads.append(s3.head_object(Bucket="b", Key=str(number), ChecksumMode="ENABLED"))
+        assert refused > 60
+        checksum = b64encode(zlib.crc32(b"abc").to_bytes(4)).decode()
+        assert {(head["ContentLength"], head["ChecksumCRC32"]) for head in heads} == {(3, checksum)}
+        assert bad.look().tally.received > heard

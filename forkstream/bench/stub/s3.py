@@ -21,8 +21,11 @@ _NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 class S3:
     """Answers requests for ``/BUCKET`` and ``/BUCKET/KEY``."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, *, remembers: bool) -> None:
+        """Forget objects at once, or remember their sizes and checksums: a put whose answer is lost comes again."""
         self._tally = tally
+        self._remembers = remembers
+        self._objects: dict[str, tuple[int, str]] = {}
 
     def serve(self, request: Request, reply: Reply) -> None:
         """Answer one request."""
@@ -30,7 +33,7 @@ class S3:
         bucket, _, key = path.lstrip("/").partition("/")
         match request.method:
             case b"PUT" if key:
-                reply(self._put(request, whole="partNumber" not in query))
+                reply(self._put(path, request, whole="partNumber" not in query))
             case b"POST" if "uploads" in query:
                 reply(_xml(f"<InitiateMultipartUploadResult {_NAMESPACE}>", bucket, key, "<UploadId>bench</UploadId>"))
             case b"POST" if "uploadId" in query:
@@ -41,7 +44,7 @@ class S3:
             case b"HEAD" if not key:
                 reply(answer(200, b"", _HEADERS))
             case b"HEAD":
-                reply(answer(404, b"", _XML, length=0))
+                reply(self._head(path))
             case b"GET" if not key:
                 reply(_xml(f"<ListBucketResult {_NAMESPACE}>", bucket, "", "<IsTruncated>false</IsTruncated>"))
             case b"GET":
@@ -56,11 +59,21 @@ class S3:
             return _error(503, "SlowDown", "Please reduce your request rate.")
         return _error(500, "InternalError", "We encountered an internal error. Please try again.")
 
-    def _put(self, request: Request, *, whole: bool) -> bytes:
+    def _head(self, path: str) -> bytes:
+        if path not in self._objects:
+            return answer(404, b"", _XML, length=0)
+        size, checksum = self._objects[path]
+        return answer(200, b"", f"{_HEADERS}x-amz-checksum-crc32: {checksum}\r\n", length=size)
+
+    def _put(self, path: str, request: Request, *, whole: bool) -> bytes:
         checksum = base64.b64encode(zlib.crc32(request.body).to_bytes(4)).decode()
         stated = request.header(b"x-amz-checksum-crc32")
         if stated and stated != checksum.lower():
             return _error(400, "BadDigest", "The CRC32 you specified did not match the calculated checksum.")
+        if whole and path in self._objects and request.header(b"if-none-match") == "*":
+            return _error(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+        if whole and self._remembers:
+            self._objects[path] = (len(request.body), checksum)
         self._tally.puts += whole
         self._tally.put_bytes += len(request.body)
         tag = md5(request.body, usedforsecurity=False).hexdigest()

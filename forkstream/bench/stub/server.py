@@ -54,7 +54,7 @@ class Server:
         self._sqs = Sqs(messages, self._queue, self._weather, self._tally, REGION)
         self._dynamodb = DynamoDB(self._weather, self._tally, REGION)
         self._kms = Kms(self._tally, REGION)
-        self._s3 = S3(self._tally)
+        self._s3 = S3(self._tally, remembers=not self._weather.calm)
         self._opensearch = OpenSearch(self._weather, self._tally)
         self._unknown = ""
 
@@ -91,8 +91,11 @@ class Server:
             fault = self._weather.fault()
             if fault is not None:
                 tally.faults += 1
-                reply(b"" if fault is Fault.RESET else self._strike(request, fault))
-                return
+                if fault is Fault.LOST:
+                    unheard, reply = reply, lambda _: unheard(b"")
+                else:
+                    reply(b"" if fault is Fault.RESET else self._strike(request, fault))
+                    return
         try:
             self._dispatch(request, reply)
         except (msgspec.DecodeError, ValueError, KeyError, IndexError):

@@ -13,14 +13,15 @@ class Fault(enum.Enum):
 
     THROTTLE = "throttle"
     ERROR = "error"
-    RESET = "reset"  # the connection breaks, and nobody knows whether the request had an effect
+    RESET = "reset"  # the connection breaks before the request has an effect
+    LOST = "lost"  # the request has its effect, and the connection breaks before anybody is told
 
 
 class Climate(msgspec.Struct, frozen=True, kw_only=True):
     """What to expect: ``latency`` is the median in seconds, ``errors`` and ``throttle`` are shares of requests from 0 to 1.
 
-    Latencies are log-normal: 1 % of them are more than three times the median. A third of the errors break the connection;
-    the entries of a batch fail one by one with the same shares.
+    Latencies are log-normal: 1 % of them are more than three times the median. Half of the errors break the connection,
+    half of those when all is done; the entries of a batch fail one by one with the same shares.
     """
 
     latency: float = 0.0
@@ -51,7 +52,7 @@ class Weather:
         if throw < self._climate.throttle:
             return Fault.THROTTLE
         if throw < self._climate.throttle + self._climate.errors:
-            return Fault.RESET if self._dice.random() < 1 / 3 else Fault.ERROR
+            return self._dice.choice((Fault.RESET, Fault.LOST, Fault.ERROR, Fault.ERROR))
         return None
 
     def struck(self, entries: int) -> list[int]:
