@@ -260,15 +260,9 @@ def _attribute(value: _WireAttribute) -> Attribute:
 
 
 def _send(identity: str, message: OutgoingMessage) -> _Send:
-    return _Send(
-        identity,
-        message.body,
-        {
-            name: _WireAttribute(one.type, binary_value=one.value)
-            if isinstance(one.value, bytes)
-            else _WireAttribute(one.type, one.value)
-            for name, one in message.attributes.items()
-        },
-        message.group,
-        message.deduplication_id,
-    )
+    attributes = {}
+    for name, one in message.attributes.items():
+        value = one.value
+        text, binary = (None, value) if isinstance(value, bytes) else (value, None)
+        attributes[name] = _WireAttribute(one.type, text, binary)
+    return _Send(identity, message.body, attributes, message.group, message.deduplication_id)
