@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
@@ -17,6 +18,7 @@ class Columns:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
+        self._plan = [(column.name, column.type == "any", column) for column in columns]
         paths = [column.keys for column in columns]
         try:
             self._shallow = Shallow([path for path in paths if path is not None]) if all(paths) else None
@@ -27,8 +29,15 @@ class Columns:
         """Read every column; raises :class:`~forkstream.errors.PermanentError` for a value that is not of its column's type."""
         values = None if self._shallow is None else self._shallow(event.body)
         row: dict[str, Cell] = {}
-        for place, column in enumerate(self._columns):
-            cell = column(event) if values is None else column.cell(values[place])
-            if cell is not msgspec.UNSET:
-                row[column.name] = cell
+        if values is None:
+            for column in self._columns:
+                cell = column(event)
+                if cell is not msgspec.UNSET:
+                    row[column.name] = cell
+            return row
+        for (name, as_it_is, column), found in zip(self._plan, values, strict=True):
+            if as_it_is:
+                row[name] = cast("Cell", found)
+            elif (cell := column.cell(found)) is not msgspec.UNSET:
+                row[name] = cell
         return row

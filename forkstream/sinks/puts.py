@@ -49,6 +49,8 @@ def plan(
     compared by version, the events of an ordering group share a lane instead and keep their order: behind one
     that is no item, no later one of its group is put.
     """
+    if version is None:
+        return _plan_unordered(rows, key)
     lanes: dict[Hashable, Lane] = {}
     failures: list[Failure] = []
     stopped: set[str | None] = set()
@@ -58,12 +60,12 @@ def plan(
             continue
         try:
             put = _put(event, row, key)
-            age = version_of(put.item, version) if version is not None else None
+            age = version_of(put.item, version)
         except PermanentError as error:
             failures.append(Failure.permanent(event, error.code, error.detail))
-            stopped.update({event.group} - {None} if version is not None else ())
+            stopped.update({event.group} - {None})
             continue
-        if version is not None and event.group is not None:
+        if event.group is not None:
             lanes.setdefault(("group", event.group), []).append(put)
             continue
         # versions of different types cannot be compared: the table decides between them
@@ -71,8 +73,28 @@ def plan(
         if not lane:
             lane.append(put)
         else:
-            _collapse(lane[0], put, version)
+            kept = lane[0]
+            if _at_least(put.item, kept.item, version):
+                kept.item = put.item
+            kept.events += put.events
     return list(lanes.values()), failures
+
+
+def _plan_unordered(rows: Sequence[tuple[Event, Row]], key: Mapping[str, KeyType]) -> tuple[list[Lane], list[Failure]]:
+    """Give each key the last of its rows, in a lane of its own."""
+    puts: dict[tuple[Any, ...], Put] = {}
+    failures: list[Failure] = []
+    for event, row in rows:
+        try:
+            put = _put(event, row, key)
+        except PermanentError as error:
+            failures.append(Failure.permanent(event, error.code, error.detail))
+            continue
+        kept = puts.setdefault(put.key, put)
+        if kept is not put:
+            kept.item = put.item
+            kept.events += put.events
+    return [[put] for put in puts.values()], failures
 
 
 def batches(lanes: Sequence[Lane]) -> list[list[Put]]:
@@ -108,12 +130,6 @@ _encode = msgspec.json.Encoder().encode
 def _put(event: Event, row: Row, key: Mapping[str, KeyType]) -> Put:
     item = to_item(row)
     return Put(item, identity(item, key), [event])
-
-
-def _collapse(kept: Put, put: Put, version: str | None) -> None:
-    if version is None or _at_least(put.item, kept.item, version):
-        kept.item = put.item
-    kept.events += put.events
 
 
 def _at_least(new: Item, old: Item, version: str) -> bool:
