@@ -15,19 +15,27 @@ from forkstream.sinks.item import KeyType, Row, identity, to_item
 
 
 class Put(msgspec.Struct, eq=False):
-    """One item to put, and the events that are settled by it: the one it came from, and older ones of the same key."""
+    """One row to put, and the events that are settled by it: the one it came from, and older ones of the same key."""
 
-    item: Item
+    row: Row
     key: tuple[Any, ...]
     events: list[Event]
-    _json: bytes = b""
+    json: bytes
+    """The item as the wire has it."""
+
+    # Measured, µs a row of six columns, 500 a batch: 0.3 to encode its item at once and let go of it, 0.9 when all of
+    # the batch's are there and out of the cache.
 
     @property
-    def json(self) -> bytes:
-        """The item as the wire has it; ask when nothing collapses into this put any more."""
-        if not self._json:
-            self._json = _encode(self.item)
-        return self._json
+    def item(self) -> Item:
+        """The item as values, made anew: few look at it."""
+        return to_item(self.row)
+
+    def take(self, put: Put, *, newer: bool) -> None:
+        """Settle another put's events too, and put its row where it is the newer one."""
+        self.events += put.events
+        if newer:
+            self.row, self.json = put.row, put.json
 
 
 MAX_ITEMS = 25
@@ -73,10 +81,7 @@ def plan(
         if not lane:
             lane.append(put)
         else:
-            kept = lane[0]
-            if _at_least(put.item, kept.item, version):
-                kept.item = put.item
-            kept.events += put.events
+            lane[0].take(put, newer=_at_least(put.item, lane[0].item, version))
     return list(lanes.values()), failures
 
 
@@ -92,8 +97,7 @@ def _plan_unordered(rows: Sequence[tuple[Event, Row]], key: Mapping[str, KeyType
             continue
         kept = puts.setdefault(put.key, put)
         if kept is not put:
-            kept.item = put.item
-            kept.events += put.events
+            kept.take(put, newer=True)
     return [[put] for put in puts.values()], failures
 
 
@@ -129,7 +133,7 @@ _encode = msgspec.json.Encoder().encode
 
 def _put(event: Event, row: Row, key: Mapping[str, KeyType]) -> Put:
     item = to_item(row)
-    return Put(item, identity(item, key), [event])
+    return Put(row, identity(item, key), [event], _encode(item))
 
 
 def _at_least(new: Item, old: Item, version: str) -> bool:
