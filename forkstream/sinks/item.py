@@ -66,7 +66,7 @@ def exact_number(number: int | Decimal, column: str) -> str:
     """Write a number with all its digits; raises :class:`PermanentError` where DynamoDB would have to round it."""
     if type(number) is int and _SHORT[0] < number < _SHORT[1]:
         return str(number)
-    exact = Decimal(number)  # of an int: exact, however long
+    exact = number if type(number) is Decimal else Decimal(number)  # of an int: exact, however long
     text = str(exact)
     if len(text) <= MAX_DIGITS and "E" not in text and exact.is_finite():  # so short a number has no digit too many
         return text if exact else "0"
