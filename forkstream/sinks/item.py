@@ -35,7 +35,7 @@ def to_item(row: Row) -> Item:
         kind = type(cell)
         if kind is str:
             item[column] = {"S": cell}
-        elif kind is int or kind is Decimal:
+        elif kind is int or isinstance(cell, Decimal):
             item[column] = {"N": exact_number(cast("int | Decimal", cell), column)}
         else:
             item[column] = to_attribute_value(cell, column)
