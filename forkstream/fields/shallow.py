@@ -20,7 +20,7 @@ class Shallow:
     An order of 630 bytes costs a third of a whole decode. What is passed over is checked to be JSON, and its text is
     not checked to be UTF-8.
 
-    Measured, µs for two fields of an order: 0.5 with values decoded where they stand, 1.2 when each was cut out first.
+    Measured, µs for two fields of an order: 0.7 with values decoded where they stand, 1.2 when each was cut out first.
     """
 
     def __init__(self, paths: Sequence[Sequence[str]], *, absent: str | None = None) -> None:

@@ -46,7 +46,7 @@ class Document(msgspec.Struct, frozen=True, gc=False):
         routed = b"" if routing is None else b',"routing":%b' % _encode(routing)
         # a newline ends a line of the request; in a valid body it can only be white space between tokens
         body = event.body.replace(b"\n", b" ")
-        # measured, µs an order: 0.4 put together of its parts, 0.7 with the action encoded as a whole
+        # measured, µs an order written: 1.1 put together of its parts, 1.5 with the action encoded as a whole
         lines = b"".join((_start(target.index), _encode(name), versioned, routed, b"}}\n", body, b"\n"))
         return cls(event, target, lines)
 

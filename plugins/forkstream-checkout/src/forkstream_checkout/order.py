@@ -62,7 +62,7 @@ class Order(msgspec.Struct, frozen=True):
     def of_body(body: bytes) -> Order | None:
         """Read JSON without decoding what nobody asks for; None for what is no order: :meth:`read` says what is wrong.
 
-        Measured, µs an order of 630 bytes: 1.5, and 5 decoded as a whole and read.
+        Measured, µs an order of 630 bytes: 1.7, and 5 decoded as a whole and read.
         """
         try:
             if not body.isascii():
