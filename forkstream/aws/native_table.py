@@ -30,7 +30,7 @@ class NativeTableClient:
         self._name = name
         self._service = service
         self._pool = pool
-        self._start = b'{"RequestItems":{%b:[' % _encode(name)
+        self._start = b'{"RequestItems":{%b:[{"PutRequest":{"Item":' % _encode(name)
 
     @classmethod
     @asynccontextmanager
@@ -48,8 +48,8 @@ class NativeTableClient:
         return description_of(self._read(_DESCRIBED, answer, "DescribeTable").table)
 
     async def put_batch(self, rows: Sequence[Storable]) -> Sequence[Item]:
-        puts = b",".join([b'{"PutRequest":{"Item":%b}}' % row.json for row in rows])
-        answer = await self._ask("BatchWriteItem", b"%b%b]}}" % (self._start, puts))
+        puts = b'}},{"PutRequest":{"Item":'.join([row.json for row in rows])
+        answer = await self._ask("BatchWriteItem", b"%b%b}}]}}" % (self._start, puts))
         if answer == b'{"UnprocessedItems":{}}':
             return ()
         left = self._read(_WRITTEN, answer, "BatchWriteItem").unprocessed

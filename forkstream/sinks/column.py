@@ -52,8 +52,11 @@ class Column:
 
     def cell(self, found: Found) -> Cell | msgspec.UnsetType:
         """Turn what was found in the event into the column's value; raises as reading it does."""
-        if type(found) is str and self.type in ("any", "S"):  # most of them
-            return found
+        if self.type == "S":  # most of them
+            if type(found) is str:
+                return found
+            if type(found) is int:
+                return str(found)
         if found is msgspec.UNSET or (found is None and self.type not in ("any", "json")):
             return msgspec.UNSET
         if self.type == "any":

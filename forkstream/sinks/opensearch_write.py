@@ -32,25 +32,28 @@ class OpenSearchWrite:
         request: list[Document] = []
         groups: set[str] = set()
         size = 0
-        while self._waiting:
-            event = self._waiting[0]
-            if event.group is not None and event.group in groups:
-                break
-            if event.group is not None and event.group in self._failed_groups:
-                self._behind.append(self._waiting.popleft())
-                continue
+        waiting = self._waiting
+        while waiting:
+            event = waiting[0]
+            group = event.group
+            if group is not None:
+                if group in groups:
+                    break
+                if group in self._failed_groups:
+                    self._behind.append(waiting.popleft())
+                    continue
             try:
                 document = Document.of(event, self._default_index)
             except PermanentError as error:
-                self._fail(Failure.permanent(self._waiting.popleft(), error.code, error.detail))
+                self._fail(Failure.permanent(waiting.popleft(), error.code, error.detail))
                 continue
             size += len(document.lines)
             if request and size > max_bytes:
                 break
             request.append(document)
-            self._waiting.popleft()
-            if event.group is not None:
-                groups.add(event.group)
+            waiting.popleft()
+            if group is not None:
+                groups.add(group)
         return request
 
     def put_back(self, request: Sequence[Document]) -> None:

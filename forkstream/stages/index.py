@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
 
+import msgspec
 from msgspec import Meta
 
 from forkstream.errors import PermanentError, UndecodableError
@@ -24,9 +25,18 @@ MAX_ID_BYTES = 512
 """See "Index document" in OpenSearch's API reference."""
 _END_VERSION = 2**63
 """Versions are Java longs from 0, see "External versioning" in the same place."""
-_KEY = TIMESTAMP.encode()
+_OPEN, _CLOSE = b"{}"
+_BEFORE_STAMP = f',"{TIMESTAMP}":"'.encode()
 _PLAIN = (str, int)
-_Values: TypeAlias = "Mapping[RequiredField, Json | bytes]"
+_Values: TypeAlias = "Sequence[Json | bytes]"
+_encode = msgspec.json.Encoder().encode
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """What a setting reads: the place of its value among those that are read of each event, and its path."""
+
+    place: int
+    path: str
 
 
 class FieldSettings(Settings):
@@ -81,17 +91,18 @@ class Index(EventStage[IndexConfig]):
     def __init__(self, config: IndexConfig, context: Context) -> None:
         super().__init__(config, context)
         self._name = IndexName(config.name, config.rotation)
-        self._time = _optional(config.time)
-        self._version = _optional(config.version)
-        self._routing = _optional(config.routing)
-        self._ids = [RequiredField(path) for path in ((config.id,) if isinstance(config.id, str) else config.id or ())]
-        if config.id is not None and not self._ids:
+        ids = (config.id,) if isinstance(config.id, str) else config.id or ()
+        if config.id is not None and not ids:
             raise ValueError("id names no path; leave it out to use the id of the first sending")
         self._select = Selection(config.fields.include, config.fields.exclude)
-        self._wanted = [path for path in (self._time, self._version, self._routing, *self._ids) if path is not None]
-        paths = list(dict.fromkeys(path.keys for path in self._wanted))
-        self._places = [(path, paths.index(path.keys)) for path in self._wanted]
-        self._shallow = None if config.fields != FieldSettings() else _shallow(paths)
+        wanted = [path for path in (config.time, config.version, config.routing, *ids) if path is not None]
+        self._paths = {path: RequiredField(path) for path in wanted}
+        places = {path: place for place, path in enumerate(self._paths)}
+        self._time = None if config.time is None else _Read(places[config.time], config.time)
+        self._version = None if config.version is None else _Read(places[config.version], config.version)
+        self._routing = None if config.routing is None else _Read(places[config.routing], config.routing)
+        self._ids = [_Read(places[path], path) for path in ids]
+        self._shallow = None if config.fields != FieldSettings() else _shallow(list(self._paths.values()))
 
     async def advise(self, fork: Surroundings) -> Collection[Advice]:
         later = [stage for stage in fork.after if isinstance(stage, EventStage | AsyncStage) and stage.sanitizes]
@@ -113,8 +124,8 @@ class Index(EventStage[IndexConfig]):
         data = event.data
         if not isinstance(data, dict):
             raise UndecodableError("not_an_object", f"the body is a {type(data).__name__}, a document is an object")
-        moment, target = self._target(event, {path: path(event) for path in self._wanted})
-        return event.with_(data={**self._select(data), TIMESTAMP: _stamp(moment)}, target=target)
+        moment, target = self._target(event, [path(event) for path in self._paths.values()])
+        return event.with_(data={**self._select(data), TIMESTAMP: _stamp(moment).decode()}, target=target)
 
     def _stamped(self, event: Event) -> Event | None:
         """Put the time into a body that otherwise stays as it is; None where that takes a whole decode.
@@ -122,49 +133,44 @@ class Index(EventStage[IndexConfig]):
         A key that a body has twice then stays twice, and OpenSearch refuses such a document.
         """
         body = event.body
-        if self._shallow is None or not body.startswith(b"{") or not body.endswith(b"}"):
+        found = None if self._shallow is None else self._shallow(body)
+        # with white space around it the time would go out of the object
+        if found is None or None in found or body[0] != _OPEN or body[-1] != _CLOSE or not _is_text(body):
             return None
-        found = self._shallow(body)
-        if found is None or None in found or not _is_text(body):
-            return None
-        moment, target = self._target(event, {path: found[place] for path, place in self._places})
-        return event.with_(body=b'%b,"%b":"%b"}' % (body[:-1], _KEY, _stamp(moment).encode()), target=target)
+        moment, target = self._target(event, found)
+        return event.with_(body=b"".join((body[:-1], _BEFORE_STAMP, _stamp(moment), b'"}')), target=target)
 
     def _target(self, event: Event, values: _Values) -> tuple[datetime, Target]:
-        if self._time is None:
-            moment = datetime.fromtimestamp(event.sent_at, UTC)
-        else:
-            moment = _time(self._time, values, "bad_time")
-        version = None
+        time, version = self._time, None
+        moment = datetime.fromtimestamp(event.sent_at, UTC) if time is None else _time(time, values, "bad_time")
         if self._version is not None:
-            same = self._time is not None and values[self._version] is values[self._time]
+            same = time is not None and time.place == self._version.place
             version = _version(self._version, values, moment if same else None)
         return moment, Target(
-            index=self._name(event, moment),
-            id=self._id(event, values),
-            version=version,
-            routing=None if self._routing is None else _plain(self._routing, values, "bad_routing"),
+            self._name(event, moment),
+            self._id(event, values),
+            version,
+            None if self._routing is None else _plain(self._routing, values, "bad_routing"),
         )
 
     def _id(self, event: Event, values: _Values) -> str:
         if not self._ids:
             return event.id
-        parts = [_plain(path, values, "bad_id") for path in self._ids]
-        # parts of several are escaped, so that ("a:b", "c") and ("a", "b:c") stay two documents
-        whole = parts[0] if len(parts) == 1 else ":".join(p.replace("%", "%25").replace(":", "%3A") for p in parts)
+        if len(self._ids) == 1:
+            whole = _plain(self._ids[0], values, "bad_id")
+        else:
+            # parts of several are escaped, so that ("a:b", "c") and ("a", "b:c") stay two documents
+            parts = [_plain(read, values, "bad_id") for read in self._ids]
+            whole = ":".join([part.replace("%", "%25").replace(":", "%3A") for part in parts])
         if len(whole) > MAX_ID_BYTES // 4 and len(whole.encode()) > MAX_ID_BYTES:
             raise PermanentError("id_too_long", f"{len(whole.encode())} bytes, OpenSearch takes {MAX_ID_BYTES}")
         return whole
 
 
-def _optional(path: str | None) -> RequiredField | None:
-    return None if path is None else RequiredField(path)
-
-
-def _shallow(paths: Sequence[tuple[str, ...] | None]) -> Shallow | None:
+def _shallow(fields: Sequence[RequiredField]) -> Shallow | None:
     """Build what reads the fields without decoding a whole body; None where they do not all stand in its objects."""
-    known = [path for path in paths if path is not None]
-    if not known or len(known) != len(paths):
+    known = [field.keys for field in fields if field.keys is not None]
+    if not known or len(known) != len(fields):
         return None
     try:
         return Shallow(known, absent=TIMESTAMP)
@@ -183,32 +189,33 @@ def _is_text(body: bytes) -> bool:
     return True
 
 
-def _stamp(moment: datetime) -> str:
-    # in UTC it is; without its zone it is written twice as fast
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+def _stamp(moment: datetime) -> bytes:
+    # measured, µs: 0.2 cut out of msgspec's own form, which has microseconds or none, and 1.5 by `isoformat`
+    text = _encode(moment)
+    return b"%bZ" % text[1:24] if moment.microsecond else b"%b.000Z" % text[1:20]
 
 
-def _time(path: RequiredField, values: _Values, code: str) -> datetime:
-    value = values[path]
+def _time(read: _Read, values: _Values, code: str) -> datetime:
+    value = values[read.place]
     try:
         return read_moment("" if isinstance(value, bytes) else value)
     except ValueError as error:
-        raise PermanentError(code, f"{path}: {error}") from None
+        raise PermanentError(code, f"{read.path}: {error}") from None
 
 
-def _version(path: RequiredField, values: _Values, moment: datetime | None) -> int:
+def _version(read: _Read, values: _Values, moment: datetime | None) -> int:
     """Read a whole number as it is, and a time as its milliseconds since the epoch; ``moment`` if it is read already."""
-    value = values[path]
-    if isinstance(value, str):
-        value = epoch_milliseconds(moment or _time(path, values, "bad_version"))
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _END_VERSION:
-        raise PermanentError("bad_version", f"{path}: neither a whole number from 0 to 2^63 nor a time since 1970")
+    value = values[read.place]
+    if type(value) is str:
+        value = epoch_milliseconds(moment or _time(read, values, "bad_version"))
+    if type(value) is not int or not 0 <= value < _END_VERSION:  # a bool is no whole number here
+        raise PermanentError("bad_version", f"{read.path}: neither a whole number from 0 to 2^63 nor a time since 1970")
     return value
 
 
-def _plain(path: RequiredField, values: _Values, code: str) -> str:
+def _plain(read: _Read, values: _Values, code: str) -> str:
     """Read a non-empty string or a whole number: what has one spelling only (1.0 and 1.00 would be two documents)."""
-    value = values[path]
+    value = values[read.place]
     if type(value) not in _PLAIN or value == "":  # a bool is no whole number here
-        raise PermanentError(code, f"{path}: neither a non-empty string nor a whole number")
+        raise PermanentError(code, f"{read.path}: neither a non-empty string nor a whole number")
     return str(value)

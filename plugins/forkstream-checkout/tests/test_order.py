@@ -28,7 +28,11 @@ def test_an_order_without_card_data_shipping_and_name_is_still_an_order(order_bo
     "amount", [b"0.1", b"1e2", b"450", b"-3.50", b"0", b"1e400", b"123456789012345678901234567890123456789.5"]
 )
 def test_every_exact_number_is_an_amount(order_body: bytes, amount: bytes) -> None:
-    order = Order.read(decode_json(order_body.replace(b"450.00", amount)))
+    body = order_body.replace(b"450.00", amount)
+    order = Order.read(decode_json(body))
+    glanced = Order.of_body(body)
+    assert glanced == order
+    assert str(glanced.payment.amount) == str(order.payment.amount)
     assert order.payment.amount == Decimal(amount.decode())
 
 
@@ -55,6 +59,7 @@ def test_a_wrong_type_is_named_by_its_path_and_never_quoted(
     order_body: bytes, found: bytes, instead: bytes, path: str
 ) -> None:
     assert found in order_body
+    assert Order.of_body(order_body.replace(found, instead)) is None
     with pytest.raises(msgspec.ValidationError) as refusal:
         Order.read(decode_json(order_body.replace(found, instead)))
     assert f"`{path}`" in str(refusal.value)
@@ -63,5 +68,10 @@ def test_a_wrong_type_is_named_by_its_path_and_never_quoted(
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"7", b'"order"'])
 def test_what_is_no_object_is_no_order(body: bytes) -> None:
+    assert Order.of_body(body) is None
     with pytest.raises(msgspec.ValidationError):
         Order.read(decode_json(body))
+
+
+def test_text_that_nobody_reads_must_be_text_too(order_body: bytes) -> None:
+    assert Order.of_body(order_body.replace(b"confirmed", b"conf\xffirmed")) is None

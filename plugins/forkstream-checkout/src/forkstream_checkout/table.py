@@ -81,7 +81,8 @@ class CheckoutTable(EventSink[CheckoutTableConfig]):
         failures: list[Failure] = []
         for event in events:
             try:
-                rows.append((event, to_row(Order.read(event.data), corrupted=bug)))
+                order = Order.of_body(event.body) or Order.read(event.data)
+                rows.append((event, to_row(order, corrupted=bug)))
             except UndecodableError as error:
                 failures.append(Failure.permanent(event, error.code, error.detail))
             except msgspec.ValidationError as error:
