@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import anyio
 import msgspec
@@ -46,8 +46,6 @@ class Gate:
     BACKOFF = (1.0, 60.0)
     DEAD_MINIMUM = 10
     """So many events must have died within the window before their share can halt a fork."""
-    MAX_DOUBTED = 10
-    """So many are held at most, accused while nobody is blamed, as others are received to tell who is to blame."""
 
     def __init__(self, *, paused: bool = False, max_dead_ratio: float = 1.0) -> None:
         self.paused = paused
@@ -59,9 +57,7 @@ class Gate:
         self._backoff = Backoff(*self.BACKOFF)
         self._next_try = 0.0
         self._accused_alone = 0
-        self._doubted = 0
-        self.failed_probes = 0
-        self.succeeded_at = float("-inf")
+        self.succeeded_at = self.opened_at = float("-inf")
         self._dead = DeadRatio(max_dead_ratio, self.DEAD_MINIMUM)
 
     @property
@@ -84,12 +80,12 @@ class Gate:
     def pause(self, paused: bool) -> None:
         """Stop receiving, or go on; what is held is written all the same."""
         self.paused = paused
-        self._wake()
+        self.wake()
 
     def drain(self) -> None:
         """Receive nothing more, for good."""
         self.draining = True
-        self._wake()
+        self.wake()
 
     # What deliveries and the source report.
 
@@ -98,30 +94,26 @@ class Gate:
         # another kind's detail may quote an event, and this one is shown to everybody
         self._begin(State.HALTED, error.code, error.detail if isinstance(error, UnavailableError) else "")
 
-    def probe(self, code: str, *, failed: bool = False) -> None:
-        """An outage outlasted the retries: receive one event at a time until a write succeeds.
-
-        ``failed`` says that the event given up on was such a probe already.
-        """
-        self.failed_probes += failed
+    def probe(self, code: str) -> None:
+        """An outage outlasted the retries, or a probe failed: receive one event at a time until a write succeeds."""
         self._begin(State.PROBING, code, "")
 
     def succeeded(self) -> None:
         """Something was written (or received, after a trouble of the source): all is well."""
         self.succeeded_at = self._time()
-        self.failed_probes = 0
         self._accused_alone = 0
         if self.trouble:
             self.trouble = None
+            self.opened_at = self.succeeded_at
             self._backoff.reset()
             self._next_try = 0.0
-            self._wake()
+            self.wake()
 
     def checked(self) -> None:
         """A halted destination says that it could be used: receive one event at a time to see."""
         if self.trouble:
             self.trouble = msgspec.structs.replace(self.trouble, state=State.PROBING)
-            self._wake()
+            self.wake()
 
     def accuse(self) -> bool:
         """One event, written alone, failed for a reason that may be the plugin's: may it be blamed?
@@ -142,20 +134,6 @@ class Gate:
             return True
         self.probe(TOO_MANY_DEAD)
         return False
-
-    @contextmanager
-    def doubt(self) -> Iterator[None]:
-        """Something is held and heard again that is accused while nobody is blamed: it must not stand in others' way."""
-        self._doubted += 1
-        try:
-            yield
-        finally:
-            self._doubted -= 1
-
-    @property
-    def doubted(self) -> int:
-        """How many of those that are held don't count as probes: another may tell whether they or the destination are to blame."""
-        return self._doubted if self._doubted < self.MAX_DOUBTED else 0
 
     # Waiting.
 
@@ -188,13 +166,14 @@ class Gate:
 
     async def pause_between_probes(self) -> None:
         """Wait for the back-off of the trouble, or until it ends."""
-        await self._wait_until(self._next_try, lambda: not self.troubled)
+        await self.wait_until(self._next_try, lambda: not self.troubled)
 
     async def rest(self, seconds: float) -> None:
         """Wait so long, or until the fork drains."""
-        await self._wait_until(self._time() + seconds, lambda: False)
+        await self.wait_until(self._time() + seconds, lambda: False)
 
-    async def _wait_until(self, time: float, over: Callable[[], bool]) -> None:
+    async def wait_until(self, time: float, over: Callable[[], bool]) -> None:
+        """Wait until so late (the loop's clock), or until it is over, or the fork drains."""
         while not over() and not self.draining and (left := time - self._time()) > 0:
             with anyio.move_on_after(left):
                 await self._changed.wait()
@@ -207,9 +186,10 @@ class Gate:
         self.trouble = Trouble(state, code, detail, since)
         if now >= self._next_try:  # writes that were under way together and fail together are one failed try
             self._next_try = now + self._backoff.wait()
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let all who wait here look again."""
         self._changed.set()
         self._changed = anyio.Event()
 
