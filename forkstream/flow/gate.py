@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
@@ -12,6 +11,7 @@ import msgspec
 
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, UnavailableError
+from forkstream.flow.dead_ratio import DeadRatio
 from forkstream.flow.loop_time import loop_clock
 
 TOO_MANY_DEAD = "dead_letter_ratio"
@@ -45,7 +45,7 @@ class Gate:
 
     BACKOFF = (1.0, 60.0)
     DEAD_MINIMUM = 10
-    """So many events must have died within the window before their share can halt a fork."""
+    """So many events must have died lately before their share can halt a fork."""
 
     def __init__(self, *, paused: bool = False, max_dead_ratio: float = 1.0) -> None:
         self.paused = paused
@@ -59,6 +59,7 @@ class Gate:
         self._accused_alone = 0
         self.succeeded_at = self.opened_at = float("-inf")
         self._dead = DeadRatio(max_dead_ratio, self.DEAD_MINIMUM)
+        self._dead_in_stages = DeadRatio(max_dead_ratio, self.DEAD_MINIMUM)
 
     @property
     def state(self) -> State:
@@ -127,10 +128,20 @@ class Gate:
         """Count events that ended well, against which the dead are weighed."""
         self._dead.count(events, 0, self._time())
 
-    def may_bury(self, events: int) -> bool:
+    def passed(self, events: int) -> None:
+        """Count events that came through the stages, against which those that die there are weighed.
+
+        Those that end well are counted too late for them: minutes later, where a batch takes as long.
+        """
+        self._dead_in_stages.count(events, 0, self._time())
+
+    def may_bury(self, events: int, *, in_stages: bool = False) -> bool:
         """Tell whether so many more events may become dead letters; if not, the fork receives one at a time."""
+        ratio = self._dead_in_stages if in_stages else self._dead
         in_doubt = self.trouble is not None and self.trouble.code == TOO_MANY_DEAD
-        if not in_doubt and self._dead.allows(events, self._time()):
+        if not in_doubt and ratio.allows(events, self._time()):
+            if in_stages:
+                self._dead.count(0, events, self._time())
             return True
         self.probe(TOO_MANY_DEAD)
         return False
@@ -192,42 +203,3 @@ class Gate:
         """Let all who wait here look again."""
         self._changed.set()
         self._changed = anyio.Event()
-
-
-class DeadRatio:
-    """The share of dead events among those settled within the last minute, in buckets of a second."""
-
-    WINDOW = 60
-
-    def __init__(self, limit: float, minimum: int) -> None:
-        self._limit = limit
-        self._minimum = minimum
-        self._buckets: deque[tuple[int, int, int]] = deque()  # second, well, dead
-        self._well = 0
-        self._dead = 0
-
-    def count(self, well: int, dead: int, now: float) -> None:
-        """Add what was settled now."""
-        self._expire(now)
-        if self._buckets and self._buckets[-1][0] == int(now):
-            _, more_well, more_dead = self._buckets.pop()
-            self._buckets.append((int(now), well + more_well, dead + more_dead))
-        else:
-            self._buckets.append((int(now), well, dead))
-        self._well += well
-        self._dead += dead
-
-    def allows(self, dead: int, now: float) -> bool:
-        """Count so many more dead if the limit allows them, else count nothing."""
-        self._expire(now)
-        total = self._dead + dead
-        if total >= self._minimum and total > self._limit * (self._well + total):
-            return False
-        self.count(0, dead, now)
-        return True
-
-    def _expire(self, now: float) -> None:
-        while self._buckets and self._buckets[0][0] <= int(now) - self.WINDOW:
-            _, well, dead = self._buckets.popleft()
-            self._well -= well
-            self._dead -= dead

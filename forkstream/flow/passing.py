@@ -110,8 +110,11 @@ class Passing:
     def _decide(self, held: Sequence[Held], passage: Passage) -> list[Stopped]:
         """Send on what came through, give what ended here its outcome; returns what has to be tried again."""
         self._place(passage)
+        ended = 0
         for reason, dropped in passage.dropped.items():
             self._landing.dropped(dropped, reason)
+            ended += len(dropped)
+        self._gate.passed(len(passage.through) + ended)
         if not passage.stopped:
             self._on_through(passage.through)
             return []
@@ -161,7 +164,7 @@ class Passing:
         """Let an event die here, if it is to blame and not too many are; False if it has to be tried again."""
         if isinstance(stopped.error, UnavailableError):
             self._gate.halt(stopped.error)
-        if isinstance(stopped.error, UnavailableError | TransientError) or not self._gate.may_bury(1):
+        if isinstance(stopped.error, UnavailableError | TransientError) or not self._gate.may_bury(1, in_stages=True):
             return False
         self._landing.condemned(stopped)
         return True
