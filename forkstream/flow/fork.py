@@ -170,7 +170,9 @@ class Fork:
                 self._end_queues()
                 try:
                     with anyio.CancelScope(shield=True, deadline=loop_time() + RELEASE_SECONDS):
-                        await self.custody.release()
+                        # in a task of its own: a source that cancels it would end the other forks of this one's service
+                        async with anyio.create_task_group() as releasing:
+                            releasing.start_soon(self.custody.release)
                 finally:
                     plugins.close(CLOSE_SECONDS)
         self.meter.failure_log.flush(everything=True)
