@@ -51,7 +51,7 @@ CLOSE_SECONDS = 2.0
 """How long its plugins may take to close, all together."""
 
 MAX_DEAD_RATIO = 0.1
-"""The share of dead events within a minute beyond which a fork doubts itself, where the config says nothing."""
+"""The share of dead events, of a minute or of the last hundred, beyond which a fork doubts itself, where the config says nothing."""
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
