@@ -29,13 +29,21 @@ class Backoff:
         self._next = self._first
 
 
-LONGEST_REDELIVERY = 900.0
+LONGEST_REDELIVERY = 7200.0
 """Seconds until an event that was given up on becomes visible again, at most."""
 
 
-def redelivery_delay(receive_count: int, first: float = 2.0, cap: float = LONGEST_REDELIVERY) -> float:
-    """Seconds until an event that was given up on becomes visible again: doubling with each receive, at most 15 minutes.
+def redelivery_delay(receive_count: int, growth: float = 4.0, cap: float = LONGEST_REDELIVERY) -> float:
+    """Seconds until an event that was given up on becomes visible again: 2, 8, 32 with each receive, at most two hours.
 
-    Released at 0 instead, a poison event would spin through its receives in a second.
+    Ten receives of an event whose part of the destination is down, where a queue usually gives it up, take seven hours.
     """
-    return spread(min(first * 2 ** min(receive_count - 1, 20), cap))
+    return spread(min(2.0 * growth ** min(receive_count - 1, 20), cap))
+
+
+def poison_delay(receive_count: int) -> float:
+    """Seconds until an event that the queue's redrive should take becomes visible again: doubling, at most 15 minutes.
+
+    Released at 0 instead, it would spin through its receives in a second.
+    """
+    return redelivery_delay(receive_count, growth=2.0, cap=900.0)

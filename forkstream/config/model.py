@@ -93,7 +93,12 @@ class DeadLetterSettings(Settings):
         list[StageStep], Meta(description="object stages of their own: dead letters hold whole events")
     ] = msgspec.field(default_factory=list)
     max_ratio: Annotated[
-        float, Meta(description="the share of a minute's events beyond which the fork halts instead", gt=0, le=1)
+        float,
+        Meta(
+            description="the share of dead events, of a minute's or of the last hundred, beyond which the fork halts instead",
+            gt=0,
+            le=1,
+        ),
     ] = 0.1
     include_unsanitised: Annotated[
         bool, Meta(description="write what could not be sanitised too; needs a stage that encrypts")

@@ -11,6 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from forkstream.dlq.standing import Mark
 from forkstream.errors import DeliveryError, TransientError, UnavailableError
+from forkstream.flow.aside import Aside
 from forkstream.flow.batcher import Batch
 from forkstream.flow.custody import Held
 from forkstream.flow.delivery import deliver
@@ -89,6 +90,7 @@ class Redelivery:
         return Destination(
             writer=self._writer,
             gate=self._gate,
+            aside=Aside(self._gate),
             retry=self._flow.retry,
             landing=self,
             on_failure=self._failed,

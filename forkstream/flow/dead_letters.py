@@ -13,6 +13,7 @@ import anyio
 
 from forkstream.backoff import redelivery_delay
 from forkstream.errors import WISHES_TO_END, DeliveryError, as_delivery_error
+from forkstream.flow.aside import Aside
 from forkstream.flow.batcher import Batch
 from forkstream.flow.custody import Held, Outcome
 from forkstream.flow.delivery import deliver
@@ -44,9 +45,11 @@ class DeadLetters:
         self._fork = fork
         self._partition = partition
         self._dead_send, self._dead = anyio.create_memory_object_stream[list[Held]](math.inf)
+        gate = Gate()
         self._destination = Destination(
             writer=writer,
-            gate=Gate(),
+            gate=gate,
+            aside=Aside(gate),
             retry=retry,
             landing=_Graveyard(settlement),
             on_failure=on_failure,
@@ -62,6 +65,7 @@ class DeadLetters:
         """Take events that failed at ``step``; each becomes its letter, and is settled once that is durable."""
         dead = []
         for one in accused:
+            one.held.is_probe = False  # of the fork's destination, not of this one, where no other is tried beside it
             # a detail is whatever the plugin had at hand: an exception, half of a character
             detail = str(one.detail).encode(errors="backslashreplace").decode()
             try:

@@ -8,7 +8,6 @@ blamed: it is the plugin or the destination, the fork halts, and the accused are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 from forkstream.errors import DeliveryError, PermanentError
 from forkstream.flow.batcher import Batch
@@ -34,18 +33,30 @@ class _Delivery:
         self._proven = False  # has anything of this batch gone through?
         self._failed_groups: set[str | None] = set()
         self._patience = Patience(to.gate, to.retry, batch.held)
+        self._place = to.aside.place()
         self._later: list[list[Held]] = []  # accused, but nobody is blamed: heard again when all others were
         self._pause = 0.0
 
     async def run(self) -> None:
-        await self._hear()
-        self._convict()
-        with self._to.gate.doubt() if self._later else nullcontext():
+        with self._place:
+            await self._hear()
+            self._convict()
             while self._later:
-                await self._to.gate.rest(self._pause)
-                self._segments, self._later, self._failed_groups = self._later[::-1], [], set()
+                self._place.take()
+                await self._rest()
+                later, self._later = self._later, []
+                if self._place.leaves:
+                    self._to.landing.again([one for held in later for one in held], TOO_MANY_DEAD)
+                    return
+                self._segments, self._failed_groups = later[::-1], set()
                 await self._hear()
                 self._convict()
+
+    async def _rest(self) -> None:
+        until = min(self._patience.hold_ends(held) for held in self._later)
+        await self._to.rest(self._place.rest(self._pause, until))
+        while not self._place.goes(until):  # it was, before this had its slot
+            await self._to.rest(self._place.line_up(until))
 
     async def _hear(self) -> None:
         while self._segments:
@@ -58,7 +69,7 @@ class _Delivery:
             await self._try([one.held for one in early])
 
     async def _try(self, held: list[Held]) -> None:
-        trial = Trial(held, self._partition, self._to)
+        trial = Trial(held, self._partition, self._to, self._place)
         error = await trial.run()
         self._proven |= trial.wrote
         self._failed_groups |= trial.failed_groups
@@ -84,7 +95,7 @@ class _Delivery:
         guilty = self._guilty + self._early
         self._guilty, self._early = [], []
         if guilty and not self._to.bury(guilty) and not self._hear_again(guilty, PermanentError(TOO_MANY_DEAD)):
-            if self._patience.is_probe and self._to.gate.patient:
+            if self._patience.is_probe and self._to.gate.patient and self._to.aside.one_may_die():
                 self._to.landing.dead(guilty)
             else:
                 self._to.landing.again([one.held for one in guilty], TOO_MANY_DEAD)

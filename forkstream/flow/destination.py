@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-import anyio
 import msgspec
 
 from forkstream.errors import DeliveryError
+from forkstream.flow.aside import Aside
 from forkstream.flow.custody import Held
 from forkstream.flow.gate import Gate
 from forkstream.flow.writers import Writer
@@ -43,11 +43,15 @@ class Landing(Protocol):
         """These may go through another time."""
 
 
+async def _rest(wait: Awaitable[None]) -> None:
+    await wait
+
+
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A sink behind its writer, its gate, and the landing of its events.
 
     ``on_failure`` is told of each failed attempt and each failed event, with how many events it was about. ``rest`` waits
-    before another attempt of events that fail while others go through. ``on_attempt`` is told of each attempt that has
+    before another attempt, as long as it is told to, of events that must not keep others from the sink meanwhile. ``on_attempt`` is told of each attempt that has
     ended: how many events, when it began, and its error, a transient one also if a tenth of them has to come again.
     ``on_timed`` is told how it ended (written, partial, failed) and after how many seconds, ``on_retry`` of each error
     that is answered with another attempt.
@@ -55,11 +59,12 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     writer: Writer
     gate: Gate
+    aside: Aside
     retry: RetryPolicy
     landing: Landing
     on_failure: Callable[[DeliveryError, int], None]
     ordered: bool = False
-    rest: Callable[[float], Awaitable[None]] = anyio.sleep
+    rest: Callable[[Awaitable[None]], Awaitable[None]] = _rest
     on_attempt: Callable[[int, float, DeliveryError | None], None] = lambda *_: None
     on_timed: Callable[[str, float], None] = lambda *_: None
     on_retry: Callable[[DeliveryError], None] = lambda _: None

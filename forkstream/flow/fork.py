@@ -18,6 +18,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from forkstream.errors import DeliveryError, TransientError, UnavailableError
+from forkstream.flow.aside import Aside
 from forkstream.flow.batch_sizes import BatchSizes, Tuning
 from forkstream.flow.batcher import Batch, Batcher, Limits
 from forkstream.flow.budget import Budget
@@ -50,7 +51,7 @@ CLOSE_SECONDS = 2.0
 """How long its plugins may take to close, all together."""
 
 MAX_DEAD_RATIO = 0.1
-"""The share of dead events within a minute beyond which a fork doubts itself, where the config says nothing."""
+"""The share of dead events, of a minute or of the last hundred, beyond which a fork doubts itself, where the config says nothing."""
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +94,7 @@ class Fork:
         self.flow = flow
         self.meter = meter
         self.gate = Gate(paused=flow.paused, max_dead_ratio=flow.max_dead_ratio)
+        self.aside = Aside(self.gate)
         self.budget = Budget(flow.max_held_events, flow.max_held_bytes, self._relieve, flow.lender)
         settlement_failed = partial(self._failed, "settlement", events=1)
         hold = min(max(flow.limits.max_age + flow.retry.write_timeout, MIN_FIRST_HOLD), MAX_FIRST_HOLD)
@@ -114,6 +116,7 @@ class Fork:
         self.destination = Destination(
             writer=flow.outlet.writer(flow.name, self.concurrency.most, self._rendered),
             gate=self.gate,
+            aside=self.aside,
             retry=flow.retry,
             landing=landing,
             on_failure=partial(self._failed, SINK),
@@ -167,7 +170,9 @@ class Fork:
                 self._end_queues()
                 try:
                     with anyio.CancelScope(shield=True, deadline=loop_time() + RELEASE_SECONDS):
-                        await self.custody.release()
+                        # in a task of its own: a source that cancels it would end the other forks of this one's service
+                        async with anyio.create_task_group() as releasing:
+                            releasing.start_soon(self.custody.release)
                 finally:
                     plugins.close(CLOSE_SECONDS)
         self.meter.failure_log.flush(everything=True)
@@ -293,6 +298,7 @@ class Fork:
             Chain(flow.steps, flow.retry.write_timeout),
             flow.outlet.sink.partition,
             gate=self.gate,
+            aside=self.aside,
             retry=flow.retry,
             landing=landing,
             ordered=flow.source.ordered,
@@ -308,6 +314,7 @@ class Fork:
             custody=self.custody,
             landing=landing,
             gate=self.gate,
+            aside=self.aside,
             meter=self.meter,
             poll_wait=flow.poll_wait,
             on_batch=self._ready_send.send_nowait,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import anyio
 import msgspec
 
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, UnavailableError
+from forkstream.flow.dead_ratio import DeadRatio
 from forkstream.flow.loop_time import loop_clock
 
 TOO_MANY_DEAD = "dead_letter_ratio"
@@ -45,9 +45,7 @@ class Gate:
 
     BACKOFF = (1.0, 60.0)
     DEAD_MINIMUM = 10
-    """So many events must have died within the window before their share can halt a fork."""
-    MAX_DOUBTED = 10
-    """So many are held at most, accused while nobody is blamed, as others are received to tell who is to blame."""
+    """So many events must have died lately before their share can halt a fork."""
 
     def __init__(self, *, paused: bool = False, max_dead_ratio: float = 1.0) -> None:
         self.paused = paused
@@ -59,10 +57,9 @@ class Gate:
         self._backoff = Backoff(*self.BACKOFF)
         self._next_try = 0.0
         self._accused_alone = 0
-        self._doubted = 0
-        self.failed_probes = 0
-        self.succeeded_at = float("-inf")
+        self.succeeded_at = self.opened_at = float("-inf")
         self._dead = DeadRatio(max_dead_ratio, self.DEAD_MINIMUM)
+        self._dead_in_stages = DeadRatio(max_dead_ratio, self.DEAD_MINIMUM)
 
     @property
     def state(self) -> State:
@@ -84,12 +81,12 @@ class Gate:
     def pause(self, paused: bool) -> None:
         """Stop receiving, or go on; what is held is written all the same."""
         self.paused = paused
-        self._wake()
+        self.wake()
 
     def drain(self) -> None:
         """Receive nothing more, for good."""
         self.draining = True
-        self._wake()
+        self.wake()
 
     # What deliveries and the source report.
 
@@ -98,30 +95,26 @@ class Gate:
         # another kind's detail may quote an event, and this one is shown to everybody
         self._begin(State.HALTED, error.code, error.detail if isinstance(error, UnavailableError) else "")
 
-    def probe(self, code: str, *, failed: bool = False) -> None:
-        """An outage outlasted the retries: receive one event at a time until a write succeeds.
-
-        ``failed`` says that the event given up on was such a probe already.
-        """
-        self.failed_probes += failed
+    def probe(self, code: str) -> None:
+        """An outage outlasted the retries, or a probe failed: receive one event at a time until a write succeeds."""
         self._begin(State.PROBING, code, "")
 
     def succeeded(self) -> None:
         """Something was written (or received, after a trouble of the source): all is well."""
         self.succeeded_at = self._time()
-        self.failed_probes = 0
         self._accused_alone = 0
         if self.trouble:
             self.trouble = None
+            self.opened_at = self.succeeded_at
             self._backoff.reset()
             self._next_try = 0.0
-            self._wake()
+            self.wake()
 
     def checked(self) -> None:
         """A halted destination says that it could be used: receive one event at a time to see."""
         if self.trouble:
             self.trouble = msgspec.structs.replace(self.trouble, state=State.PROBING)
-            self._wake()
+            self.wake()
 
     def accuse(self) -> bool:
         """One event, written alone, failed for a reason that may be the plugin's: may it be blamed?
@@ -135,27 +128,23 @@ class Gate:
         """Count events that ended well, against which the dead are weighed."""
         self._dead.count(events, 0, self._time())
 
-    def may_bury(self, events: int) -> bool:
+    def passed(self, events: int) -> None:
+        """Count events that came through the stages, against which those that die there are weighed.
+
+        Those that end well are counted too late for them: minutes later, where a batch takes as long.
+        """
+        self._dead_in_stages.count(events, 0, self._time())
+
+    def may_bury(self, events: int, *, in_stages: bool = False) -> bool:
         """Tell whether so many more events may become dead letters; if not, the fork receives one at a time."""
+        ratio = self._dead_in_stages if in_stages else self._dead
         in_doubt = self.trouble is not None and self.trouble.code == TOO_MANY_DEAD
-        if not in_doubt and self._dead.allows(events, self._time()):
+        if not in_doubt and ratio.allows(events, self._time()):
+            if in_stages:
+                self._dead.count(0, events, self._time())
             return True
         self.probe(TOO_MANY_DEAD)
         return False
-
-    @contextmanager
-    def doubt(self) -> Iterator[None]:
-        """Something is held and heard again that is accused while nobody is blamed: it must not stand in others' way."""
-        self._doubted += 1
-        try:
-            yield
-        finally:
-            self._doubted -= 1
-
-    @property
-    def doubted(self) -> int:
-        """How many of those that are held don't count as probes: another may tell whether they or the destination are to blame."""
-        return self._doubted if self._doubted < self.MAX_DOUBTED else 0
 
     # Waiting.
 
@@ -188,13 +177,14 @@ class Gate:
 
     async def pause_between_probes(self) -> None:
         """Wait for the back-off of the trouble, or until it ends."""
-        await self._wait_until(self._next_try, lambda: not self.troubled)
+        await self.wait_until(self._next_try, lambda: not self.troubled)
 
     async def rest(self, seconds: float) -> None:
         """Wait so long, or until the fork drains."""
-        await self._wait_until(self._time() + seconds, lambda: False)
+        await self.wait_until(self._time() + seconds, lambda: False)
 
-    async def _wait_until(self, time: float, over: Callable[[], bool]) -> None:
+    async def wait_until(self, time: float, over: Callable[[], bool]) -> None:
+        """Wait until so late (the loop's clock), or until it is over, or the fork drains."""
         while not over() and not self.draining and (left := time - self._time()) > 0:
             with anyio.move_on_after(left):
                 await self._changed.wait()
@@ -207,47 +197,9 @@ class Gate:
         self.trouble = Trouble(state, code, detail, since)
         if now >= self._next_try:  # writes that were under way together and fail together are one failed try
             self._next_try = now + self._backoff.wait()
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let all who wait here look again."""
         self._changed.set()
         self._changed = anyio.Event()
-
-
-class DeadRatio:
-    """The share of dead events among those settled within the last minute, in buckets of a second."""
-
-    WINDOW = 60
-
-    def __init__(self, limit: float, minimum: int) -> None:
-        self._limit = limit
-        self._minimum = minimum
-        self._buckets: deque[tuple[int, int, int]] = deque()  # second, well, dead
-        self._well = 0
-        self._dead = 0
-
-    def count(self, well: int, dead: int, now: float) -> None:
-        """Add what was settled now."""
-        self._expire(now)
-        if self._buckets and self._buckets[-1][0] == int(now):
-            _, more_well, more_dead = self._buckets.pop()
-            self._buckets.append((int(now), well + more_well, dead + more_dead))
-        else:
-            self._buckets.append((int(now), well, dead))
-        self._well += well
-        self._dead += dead
-
-    def allows(self, dead: int, now: float) -> bool:
-        """Count so many more dead if the limit allows them, else count nothing."""
-        self._expire(now)
-        total = self._dead + dead
-        if total >= self._minimum and total > self._limit * (self._well + total):
-            return False
-        self.count(0, dead, now)
-        return True
-
-    def _expire(self, now: float) -> None:
-        while self._buckets and self._buckets[0][0] <= int(now) - self.WINDOW:
-            _, well, dead = self._buckets.popleft()
-            self._well -= well
-            self._dead -= dead

@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, PermanentError, UnavailableError
 from forkstream.event import Event
+from forkstream.flow.aside import Aside
 from forkstream.flow.ask import TimeLimit, ask
 from forkstream.flow.batcher import Batch, Batcher, CloseReason
 from forkstream.flow.budget import Budget
@@ -44,6 +45,7 @@ class Intake:
         custody: Custody,
         landing: ForkLanding,
         gate: Gate,
+        aside: Aside,
         meter: Meter,
         poll_wait: float,
         on_batch: Callable[[Batch], None],
@@ -55,6 +57,7 @@ class Intake:
         self._custody = custody
         self._landing = landing
         self._gate = gate
+        self._aside = aside
         self._meter = meter
         self._poll_wait = poll_wait
         self._on_batch = on_batch
@@ -79,7 +82,7 @@ class Intake:
     @property
     def probing(self) -> bool:
         """Whether anything is held that will tell, by its failure or success, how the destination is."""
-        return self._passing.waiting + self._batcher.open + self.under_way > self._gate.doubted
+        return self._passing.waiting + self._batcher.open + self.under_way > self._aside.excused
 
     @property
     def pollers(self) -> int:
@@ -96,6 +99,11 @@ class Intake:
         self.origin.drain()
         self._budget.close()
         self.close_all(CloseReason.DRAIN)
+
+    def make_room(self) -> None:
+        """Where what stands aside takes all the room, let some of it go."""
+        if self._aside.is_full or self._budget.refusing:
+            self._aside.make_room()
 
     def relieve(self) -> None:
         """Under pressure (receives are refused and the sink has a free slot) close the fullest batch."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from forkstream.backoff import redelivery_delay
+from forkstream.backoff import poison_delay, redelivery_delay
 from forkstream.flow.chain import Stopped
 from forkstream.flow.custody import Held, Outcome
 from forkstream.flow.dead_letters import DeadLetters
@@ -14,6 +14,8 @@ from forkstream.flow.gate import Gate
 from forkstream.flow.settlement import Settlement
 from forkstream.telemetry import Meter
 
+BEHIND = "behind"
+"""Why an event comes again that must not overtake an earlier one of its group."""
 SINK = "sink"
 """The step behind the last stage, as a dead letter names it."""
 
@@ -60,11 +62,12 @@ class ForkLanding:
         if stopped.sanitised or self._include_unsanitised:
             self._bury([accused], stopped.step)
         else:
-            self.again([stopped.held], accused.code)
+            self._leave_to_redrive([stopped.held])
 
-    def again(self, held: Sequence[Held], code: str) -> None:  # noqa: ARG002  # counted where it failed
+    def again(self, held: Sequence[Held], code: str) -> None:
         """These may go through another time: each comes again, later with each receive."""
-        self._settlement.show_again(held, lambda one: redelivery_delay(one.receives))
+        delay = poison_delay if code == BEHIND else redelivery_delay  # it comes only after the one before it
+        self._show_again(held, delay)
 
     def release(self, held: Sequence[Held], *, after: float = 0.0) -> None:
         """The fork doesn't want these now, or they stand behind another one of their group: they come again soon.
@@ -77,5 +80,12 @@ class ForkLanding:
     def _bury(self, accused: Sequence[Accused], step: str) -> None:
         if self._dead_letters:
             self._dead_letters.bury(accused, step)
-        else:  # the queue's own redrive takes over
-            self.again([one.held for one in accused], "dead")
+        else:
+            self._leave_to_redrive([one.held for one in accused])
+
+    def _leave_to_redrive(self, held: Sequence[Held]) -> None:
+        """The queue's own redrive takes these, after some receives more."""
+        self._show_again(held, poison_delay)
+
+    def _show_again(self, held: Sequence[Held], delay: Callable[[int], float]) -> None:
+        self._settlement.show_again(held, lambda one: delay(one.receives))

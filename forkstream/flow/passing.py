@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 
 from anyio.abc import TaskGroup
 
@@ -24,11 +23,13 @@ from forkstream.errors import (
     as_delivery_error,
 )
 from forkstream.event import Event
+from forkstream.flow.aside import Aside, Place
 from forkstream.flow.chain import Chain, Passage, Stopped
 from forkstream.flow.custody import Held
 from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.gate import TOO_MANY_DEAD, Gate
 from forkstream.flow.landing import SINK, ForkLanding
+from forkstream.flow.loop_time import loop_time
 from forkstream.flow.ordering import behind
 from forkstream.flow.patience import Patience
 from forkstream.ports import Sink
@@ -43,6 +44,7 @@ class Passing:
         partition: Callable[[Event], str],
         *,
         gate: Gate,
+        aside: Aside,
         retry: RetryPolicy,
         landing: ForkLanding,
         ordered: bool,
@@ -54,6 +56,7 @@ class Passing:
         # most event sinks have but one
         self._partition = None if getattr(partition, "__func__", None) is Sink.partition else partition
         self._gate = gate
+        self._aside = aside
         self._retry_policy = retry
         self._landing = landing
         self._ordered = ordered
@@ -77,30 +80,41 @@ class Passing:
     async def _retry(self, stopped: list[Stopped]) -> None:
         patience = Patience(self._gate, self._retry_policy, [one.held for one in stopped])
         try:
-            while stopped:
-                held, error = [one.held for one in stopped], _decisive(stopped)
-                pause = patience.pause(error, held)
-                if pause is None:
-                    patience.end(error)
-                    self._give_up(stopped, patience)
-                    return
-                self._on_retry(next((one.step for one in stopped if one.error is error), stopped[0].step), error)
-                with self._gate.doubt() if isinstance(error, PermanentError) else nullcontext():
-                    await self._gate.rest(pause)
+            with self._aside.place() as place:
+                while stopped:
+                    held, error = [one.held for one in stopped], _decisive(stopped)
+                    pause = patience.pause(error, held)
+                    if pause is None or place.leaves:
+                        patience.end(error)
+                        self._give_up(stopped, patience, may_die=not place.leaves)
+                        return
+                    self._on_retry(next((one.step for one in stopped if one.error is error), stopped[0].step), error)
+                    if patience.stands_aside(error, condemned=isinstance(error, PermanentError)):
+                        place.take()
+                    await self._rest(pause, place, patience.hold_ends(held))
+                    if place.leaves:
+                        continue
                     async with self._gate.turn():
-                        passage = None if self._gate.draining else await self._chain.resume(stopped)
-                if passage is None or self._gate.draining:
-                    self._landing.release(held)
-                    return
-                stopped = self._decide(held, passage)
+                        late = loop_time() >= patience.hold_ends(held)
+                        passage = None if late or self._gate.draining else await self._chain.resume(stopped)
+                    if passage is None or self._gate.draining:
+                        self._landing.release(held)
+                        return
+                    stopped = self._decide(held, passage)
         finally:
             self.waiting -= 1
+
+    async def _rest(self, pause: float, place: Place, until: float) -> None:
+        await (place.rest(pause, until) if place.taken else self._gate.rest(pause))
 
     def _decide(self, held: Sequence[Held], passage: Passage) -> list[Stopped]:
         """Send on what came through, give what ended here its outcome; returns what has to be tried again."""
         self._place(passage)
+        ended = 0
         for reason, dropped in passage.dropped.items():
             self._landing.dropped(dropped, reason)
+            ended += len(dropped)
+        self._gate.passed(len(passage.through) + ended)
         if not passage.stopped:
             self._on_through(passage.through)
             return []
@@ -150,14 +164,14 @@ class Passing:
         """Let an event die here, if it is to blame and not too many are; False if it has to be tried again."""
         if isinstance(stopped.error, UnavailableError):
             self._gate.halt(stopped.error)
-        if isinstance(stopped.error, UnavailableError | TransientError) or not self._gate.may_bury(1):
+        if isinstance(stopped.error, UnavailableError | TransientError) or not self._gate.may_bury(1, in_stages=True):
             return False
         self._landing.condemned(stopped)
         return True
 
-    def _give_up(self, stopped: Sequence[Stopped], patience: Patience) -> None:
+    def _give_up(self, stopped: Sequence[Stopped], patience: Patience, *, may_die: bool) -> None:
         for one in stopped:
-            if self._may_die(one.error, patience):
+            if may_die and self._may_die(one.error, patience):
                 self._landing.condemned(one)
             else:
                 self._landing.again([one.held], one.error.code)
@@ -165,7 +179,7 @@ class Passing:
     def _may_die(self, error: DeliveryError, patience: Patience) -> bool:
         if isinstance(error, TransientError):
             return self._retry_policy.then_dead and self._gate.may_bury(1)
-        return isinstance(error, PermanentError) and patience.is_probe
+        return isinstance(error, PermanentError) and patience.is_probe and self._aside.one_may_die()
 
 
 def _decisive(stopped: Sequence[Stopped]) -> DeliveryError:

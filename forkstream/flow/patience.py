@@ -12,10 +12,16 @@ from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.gate import Gate
 from forkstream.flow.loop_time import loop_time
 
-HOLD_MARGIN = 60.0
-"""Seconds before the source's hold limit at which events are given up, while they can still be shown again in order."""
-MIN_PROBE_PATIENCE, MAX_PROBE_PATIENCE = 30.0, 7200.0
-"""Seconds for which a probe is retried in place, whatever the patience with other events: at least, and grown at most."""
+HOLD_MARGIN = 180.0
+"""Seconds before the source's hold limit at which events are given up, while they can still be shown again in order.
+
+A write that begins by then has had its turn after another's, and may take as long as one usually may.
+"""
+PROBE_PATIENCE = 12 * 3600.0
+"""Seconds for which a probe is retried in place at most, whatever the patience with other events: it stands aside meanwhile.
+
+Given back sooner, a lone event would be received so often in an outage of days that its queue's redrive took it for poison.
+"""
 
 
 def longest_wish(failures: Iterable[Failure]) -> float | None:
@@ -37,7 +43,7 @@ class Patience:
     def pause(self, error: DeliveryError, held: Iterable[Held]) -> float | None:
         """Seconds to wait before the next try; None if patience, or the source's, would be over by then."""
         now = loop_time()
-        hold_ends = min(one.receive.hold_until for one in held) - HOLD_MARGIN
+        hold_ends = self.hold_ends(held)
         if isinstance(error, UnavailableError):
             self._failing_since = None  # an outage that someone has to mend costs no patience: the gate waits
             return 0.0 if now < hold_ends else None
@@ -45,6 +51,23 @@ class Patience:
             self._failing_since = now
         seconds = self._backoff.wait(error.retry_after if isinstance(error, TransientError) else None)
         return seconds if now + seconds <= min(self._failing_since + self._seconds(), hold_ends) else None
+
+    def stands_aside(self, error: DeliveryError, *, condemned: bool) -> bool:
+        """Tell whether others are received beside these from now on, since they alone don't tell how the destination is.
+
+        A probe that fails says so to the gate, which lets the next one in later.
+        """
+        if condemned:
+            return True  # the gate knows
+        if not self.is_probe or isinstance(error, UnavailableError) or not self._gate.troubled:
+            return False
+        self._gate.probe(error.code)
+        return True
+
+    @staticmethod
+    def hold_ends(held: Iterable[Held]) -> float:
+        """When the first of these has to be let go of: tried any later, another consumer may have it by then."""
+        return min([one.receive.hold_until for one in held]) - HOLD_MARGIN
 
     @property
     def others_go_through(self) -> bool:
@@ -54,16 +77,7 @@ class Patience:
     def end(self, error: DeliveryError) -> None:
         """The events go back: if nothing went through at all meanwhile, the fork receives one at a time."""
         if not self.others_go_through:
-            self._gate.probe(error.code, failed=self.is_probe)
+            self._gate.probe(error.code)
 
     def _seconds(self) -> float:
-        """Seconds of retrying in place. Each probe that fails lengthens the next one's.
-
-        Otherwise a long outage would receive the same few events again and again, until the queue's redrive took
-        them for poison.
-        """
-        patience = self._retry.max_elapsed
-        if not self.is_probe or self._retry.then_dead:
-            return patience
-        grown = max(patience, MIN_PROBE_PATIENCE) * 2.0 ** min(self._gate.failed_probes, 10)
-        return max(patience, min(grown, MAX_PROBE_PATIENCE))
+        return PROBE_PATIENCE if self.is_probe and not self._retry.then_dead else self._retry.max_elapsed

@@ -31,6 +31,7 @@ class Probe:
         """Look once a second, for as long as the fork lives."""
         while True:
             await anyio.sleep(1.0)
+            self._intake.make_room()
             if self._gate.troubled and not self._gate.draining:
                 self._intake.close_all(CloseReason.PROBE)
                 if self._gate.state is State.HALTED and not self._intake.probing:

@@ -42,6 +42,8 @@ class Settlement:
 
     LINGER = 0.04
     """Seconds that a decision may wait for company, so that deletes travel in full requests. What fills some leaves at once."""
+    ASKING_SECONDS = 2.0
+    """How long it may take to ask the source to show an event again."""
     CONCURRENCY = 8
     """How many groups of decisions are applied at once; a source may send several requests for each."""
 
@@ -63,8 +65,9 @@ class Settlement:
     def show_again(self, held: Sequence[Held], delay: Callable[[Held], float]) -> None:
         """Settle events as retry: each comes again after ``delay`` seconds, rounded so that many travel together."""
         by_delay: dict[int, list[Held]] = {}
-        for one in held:
-            by_delay.setdefault(math.ceil(delay(one)), []).append(one)
+        latest = loop_time() + self.ASKING_SECONDS
+        for one in held:  # a source refuses what would hide an event for longer than it lets anybody hold it
+            by_delay.setdefault(math.ceil(max(0.0, min(delay(one), one.receive.hold_until - latest))), []).append(one)
         for seconds, group in by_delay.items():
             self._decide(group, Outcome.RETRY, seconds)
 

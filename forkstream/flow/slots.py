@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 
@@ -52,8 +52,8 @@ class Slots:
         if self.free:
             self._on_free()
 
-    async def rest(self, seconds: float) -> None:
-        """Wait so long before the next attempt, with the slot left to others meanwhile."""
+    async def rest(self, wait: Awaitable[None]) -> None:
+        """Wait before the next attempt, with the slot left to others meanwhile."""
         self.give_back()
-        await anyio.sleep(seconds)
+        await wait
         await self.take()

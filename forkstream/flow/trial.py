@@ -17,6 +17,7 @@ import anyio
 
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError, UnexpectedError
 from forkstream.event import Event, Failure, FailureKind
+from forkstream.flow.aside import Place
 from forkstream.flow.ask import ask
 from forkstream.flow.custody import Held
 from forkstream.flow.destination import Accused, Destination
@@ -31,10 +32,11 @@ class Trial:
     ``failed_groups`` which groups hold back.
     """
 
-    def __init__(self, held: Sequence[Held], partition: str, to: Destination) -> None:
+    def __init__(self, held: Sequence[Held], partition: str, to: Destination, place: Place) -> None:
         self.left = list(held)
         self._partition = partition
         self._to = to
+        self._place = place
         self._patience = Patience(to.gate, to.retry, held)
         self._condemned: list[Accused] = []  # that may not die, since too many do
         self.wrote = False
@@ -42,12 +44,15 @@ class Trial:
 
     async def run(self) -> DeliveryError | None:
         """Attempt until decided, or return the error that accuses every event that is left."""
-        writing, attempt, size = self._begin(), 0, len(self.left)
-        while self.left:
-            if len(self.left) < size:  # the rest is written, and this part is a batch of its own
-                writing, attempt, size = self._begin(), 0, len(self.left)
-            attempt += 1
+        writing: Writing | None = None
+        attempt = size = 0
+        while self._let_go_late():
             async with self._to.gate.turn():
+                if not self._let_go_late():
+                    return None
+                if writing is None or len(self.left) < size:  # what is left of a batch is one of its own
+                    writing, attempt, size = self._begin(), 0, len(self.left)
+                attempt += 1
                 error = await self._attempt(writing, attempt)
             if error is None or isinstance(error, PermanentError):
                 return error
@@ -55,13 +60,38 @@ class Trial:
                 self.failed_groups |= {one.group for one in self.left}
                 return None  # undecided: released when the fork ends
             pause = self._patience.pause(error, self.left)
-            if pause is None:
+            if pause is not None:
+                self._to.on_retry(error)
+                await self._rest(error, pause)
+            if pause is None or self._place.leaves:
                 self._give_up(error)
                 return None
-            self._to.on_retry(error)
-            # beside others that go through, a few that don't must not keep the slots from them
-            await (self._to.rest(pause) if self._patience.others_go_through else anyio.sleep(pause))
         return None
+
+    async def _rest(self, error: DeliveryError, pause: float) -> None:
+        """Wait for the next attempt, in nobody's way."""
+        if self._patience.stands_aside(error, condemned=bool(self._condemned)):
+            self._place.take()
+        if self._place.taken and not self._to.gate.draining:
+            until = self._patience.hold_ends(self.left)
+            await self._to.rest(self._place.rest(pause, until))
+            while not self._place.goes(until):  # it was, before this had its slot
+                await self._to.rest(self._place.line_up(until))
+        elif self._patience.others_go_through:
+            await self._to.rest(anyio.sleep(pause))
+        else:
+            await anyio.sleep(pause)
+
+    def _let_go_late(self) -> bool:
+        """What waited until another consumer may soon have it is not written any more, but comes again. Is any left?"""
+        now = loop_time()
+        if not self.left or now < self._patience.hold_ends(self.left):
+            return bool(self.left)
+        late = {one for one in self.left if self._patience.hold_ends([one]) <= now}
+        self._to.landing.again([one for one in self.left if one in late], "hold_ended")
+        self.left = [one for one in self.left if one not in late]
+        self._hold_back(late)
+        return bool(self.left)
 
     def _begin(self) -> Writing:
         return self._to.writer.begin(self._partition, [one.event for one in self.left])
@@ -116,7 +146,7 @@ class Trial:
             self._to.on_failure(PermanentError(code) if permanent else TransientError(code, retry_after=wish), count)
 
     def _hold_back(self, gone: Collection[Held]) -> None:
-        """In an ordered fork the later events of a dead one's group come again behind it."""
+        """In an ordered fork the later events of such a one's group come again behind it."""
         if not gone or not self._to.ordered:
             return
         self.failed_groups |= {one.group for one in gone}
@@ -128,7 +158,7 @@ class Trial:
         """These events come again, later each time; if nothing went through at all, the fork receives one at a time."""
         self.failed_groups |= {one.group for one in self.left}
         self._patience.end(error)
-        if self._condemned and self._patience.is_probe:
+        if self._condemned and self._patience.is_probe and not self._place.leaves and self._to.aside.one_may_die():
             self._to.landing.dead(self._condemned)
             return
         dies = self._to.retry.then_dead and isinstance(error, TransientError)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forkstream.errors import DeliveryError, TransientError, UnexpectedError, as_delivery_error
+from forkstream.flow.aside import Aside
 from forkstream.flow.batcher import Batch, Batcher, CloseReason, Limits
 from forkstream.flow.custody import Held
 from forkstream.flow.delivery import deliver
@@ -65,6 +66,7 @@ class OutletTrial:
         destination = Destination(
             writer=self._writer,
             gate=gate,
+            aside=Aside(gate),
             retry=RetryPolicy(max_elapsed=0.0),
             landing=self,
             on_failure=self._note,

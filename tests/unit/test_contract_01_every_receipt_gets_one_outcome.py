@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from forkstream import Drop, Event, Failure, PermanentError, TransientError, UnavailableError
@@ -74,6 +74,22 @@ def scripted(answers: list[str]) -> ScriptedSink:
     then_dead=st.booleans(),
     with_letters=st.booleans(),
     drain_at=st.none() | st.floats(0, 40),
+)
+@example(  # a budget of one event, which poison that nobody may be blamed for took for ever
+    answers=[
+        *("none", "ok", "unavailable", "some-permanent", "none", "permanent", "permanent", "none", "ok", "slow", "bug"),
+        *("none", "some-transient", "some-permanent"),
+    ],
+    count=60,
+    max_events=1,
+    max_held=18,
+    max_bytes=18,
+    concurrency=1,
+    max_elapsed=0.0,
+    groups=0,
+    then_dead=False,
+    with_letters=False,
+    drain_at=None,
 )
 def test_in_any_order_of_outcomes_errors_and_drains(  # one argument a dimension
     answers: list[str],

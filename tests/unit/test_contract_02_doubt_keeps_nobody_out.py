@@ -1,0 +1,85 @@
+"""Contract 2: poison that nobody may be blamed for is held, and keeps no good event from being received and written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import anyio
+import pytest
+
+from forkstream import Event, Failure, PermanentError
+from forkstream.flow.gate import TOO_MANY_DEAD
+from forkstream.testing.clock import run_on_fake_clock
+from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, receives_of, running, until
+
+
+class Poison:
+    """A stage and a sink, one of which refuses each event whose number ``every`` divides."""
+
+    def __init__(self, where: str, every: int = 4) -> None:
+        self.where = where
+        self.every = every
+        self.sink = ScriptedSink(self.write)
+        self.stages = [ScriptedStage(self.stage)]
+
+    def bad(self, event: Event) -> bool:
+        return int(event.id) % self.every == 0
+
+    def stage(self, event: Event) -> Event:
+        if self.where == "stage" and self.bad(event):
+            raise PermanentError("bad")
+        return event
+
+    async def write(self, batch: Sequence[Event], call: int) -> Collection[Failure]:
+        bad = [event for event in batch if self.bad(event)]
+        if self.where == "batch" and bad:
+            raise PermanentError("bad")
+        return [Failure.permanent(event, "bad") for event in bad] if self.where == "event" else ()
+
+
+@pytest.mark.parametrize("concurrency", [1, None])
+@pytest.mark.parametrize("max_events", [1, 10])
+@pytest.mark.parametrize("where", ["stage", "event", "batch"])
+def test_a_quarter_of_poison_without_dead_letters_delays_the_others_by_minutes(
+    where: str, max_events: int, concurrency: int | None
+) -> None:
+    async def main() -> None:
+        poison, source = Poison(where), memory_source(events(60))
+        fork = fork_of(source, poison.sink, stages=poison.stages, max_events=max_events, concurrency=concurrency)
+        async with running(fork, drain_within=1):
+            await until(lambda: len(poison.sink.written) == 45, 900)
+            await anyio.sleep(3 * 3600)
+            source.put(events(20, start=60))
+            await until(lambda: len(poison.sink.written) == 60, 900)
+
+    run_on_fake_clock(main)
+
+
+@pytest.mark.parametrize("budget", [{"max_held_events": 1}, {"max_held_bytes": 18}, {"max_held_events": 5}])
+@pytest.mark.parametrize("where", ["stage", "event", "batch"])
+def test_a_budget_full_of_doubt_gives_some_of_it_back(where: str, budget: dict[str, Any]) -> None:
+    async def main() -> None:
+        poison, source = Poison(where, every=6), memory_source(events(60))
+        fork = fork_of(source, poison.sink, stages=poison.stages, max_events=1, **budget)
+        fork.gate.probe(TOO_MANY_DEAD)
+        async with running(fork, drain_within=1):
+            await until(lambda: len(poison.sink.written) == 50, 6 * 3600)
+            assert max(receives_of(source)) < 12
+
+    run_on_fake_clock(main)
+
+
+def test_more_doubt_than_may_stand_aside_gives_some_of_it_back() -> None:
+    async def main() -> None:
+        poison, source = Poison("stage", every=1), memory_source(events(150))
+        fork = fork_of(source, poison.sink, stages=poison.stages)
+        async with running(fork, drain_within=1):
+            await anyio.sleep(12 * 3600)
+            assert fork.budget.events <= fork.aside.MOST + 1
+            assert max(receives_of(source)) < 10
+            poison.where = "nowhere"
+            source.put(events(1, start=150))
+            await until(lambda: len(poison.sink.written) == 151, 3 * 3600)
+
+    run_on_fake_clock(main)
