@@ -102,7 +102,7 @@ def test_no_event_is_to_be_hidden_beyond_the_sources_limit() -> None:
     """SQS refuses what would hide a message for more than 12 hours in all: the last extension is shorter."""
 
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
-        if anyio.current_time() < 900:
+        if anyio.current_time() < 800:
             raise TransientError("busy")
         return ()
 
