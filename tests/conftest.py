@@ -28,6 +28,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 _MEASURED = ("forkstream", "forkstream_checkout", "forkstream_duckdb", "forkstream_postgres")
+_BESIDE_SERVICES = ("tests/acceptance/", "tests/faults/")
+"""What is tested there runs in processes of its own, and is measured in those."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -74,5 +76,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         is_property = isinstance(item, pytest.Function) and getattr(item.obj, "is_hypothesis_test", False)
-        if is_property or item.get_closest_marker("unmeasured"):
+        beside = item.nodeid.startswith(_BESIDE_SERVICES)
+        if is_property or beside or item.get_closest_marker("unmeasured"):
             item.add_marker(pytest.mark.no_cover)
