@@ -7,6 +7,7 @@ import pkgutil
 import sys
 from collections.abc import Generator
 from importlib import import_module
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -30,11 +31,18 @@ sys.dont_write_bytecode = False
 _MEASURED = ("forkstream", "forkstream_checkout", "forkstream_duckdb", "forkstream_postgres")
 _BESIDE_SERVICES = ("tests/acceptance/", "tests/faults/")
 """What is tested there runs in processes of its own, and is measured in those."""
+_LONG = (
+    *_BESIDE_SERVICES,
+    "tests/authors/",
+    "tests/typing/",
+    "tests/integration/test_two_services",
+    "tests/integration/test_dlq",
+)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores: many a test waits for a server, a queue or a timer."""
-    return (os.cpu_count() or 1) + 1
+    """Two workers more than there are cores: many a test waits for a server, a queue or a timer."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(wrapper=True)
@@ -68,10 +76,12 @@ def _import_all() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Measure no coverage in property tests: it makes them three to five times as slow, and examples cover the same lines.
+    """Deal the long tests out, and measure no coverage in property tests.
 
-    Others can be marked ``unmeasured`` for the same reason.
+    That makes them three to five times as slow, and examples cover the same lines. Others can be marked ``unmeasured``
+    for the same reason.
     """
+    items[:] = _dealt(items, getattr(config, "workerinput", {}).get("workercount", 1))
     if config.getoption("no_cov", default=True):  # pytest-cov knows the mark only while it measures
         return
     for item in items:
@@ -79,3 +89,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         beside = item.nodeid.startswith(_BESIDE_SERVICES)
         if is_property or beside or item.get_closest_marker("unmeasured"):
             item.add_marker(pytest.mark.no_cover)
+
+
+def _dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Let each worker begin with its share of the long tests, file by file, so that none of them is what the end waits for.
+
+    xdist gives each worker as many tests as any other, in their order; who has none left takes from another's last.
+    """
+    if workers == 1:
+        return items
+    files = [list(file) for _, file in groupby(items, lambda item: item.path)]
+    long = [file for file in files if file[0].nodeid.startswith(_LONG)]
+    short = [item for file in files if not file[0].nodeid.startswith(_LONG) for item in file]
+    dealt: list[pytest.Item] = []
+    for number in range(workers):
+        mine = [item for file in long[number::workers] for item in file]
+        room = max(0, (len(items) - len(dealt)) // (workers - number) - len(mine))
+        dealt += mine + short[:room]
+        del short[:room]
+    return dealt + short
