@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from tests.faults.relay import HANG_UP, Answer, Handler, Relay, Request, never, s3_refusal
 from tests.faults.service_process import serving, wait_until
 from tests.faults.site import Site, numbered
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 ORDERS = """
 forks:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.service_process import serving, wait_until
 from tests.faults.site import Site, numbered
+
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 FORKS = """
 forks:

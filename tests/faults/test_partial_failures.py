@@ -18,6 +18,8 @@ from tests.faults.service_process import serving, wait_until
 from tests.faults.shop import Shop
 from tests.faults.site import Site, numbered, on_both_wires
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 BACKUP = """
 forks:
   backup:

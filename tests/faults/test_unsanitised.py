@@ -14,6 +14,8 @@ from tests.faults.leaks import PLANTED, holds_card, leaks_in_aws, leaks_in_files
 from tests.faults.service_process import serving, wait_until
 from tests.faults.site import Site
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 FORKS = """
 forks:
   kept:

@@ -122,11 +122,11 @@ def depth(queue: str) -> tuple[int, int]:
 
 
 def in_process(*arguments: str, instant: str = "") -> subprocess.Popen[bytes]:
-    """Run the command in a process of its own, which can be killed."""
+    """Run the command in a process of its own, which can be killed; unmeasured, since others run the same lines."""
     command = [sys.executable, "-m", "forkstream", "dlq", *arguments, "--plugin", str(PLUGIN), "--fork", "search"]
     return subprocess.Popen(
         command,
-        env=os.environ | {"INSTANT": instant},
+        env={name: value for name, value in os.environ.items() if not name.startswith("COV")} | {"INSTANT": instant},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

@@ -153,6 +153,7 @@ def test_in_trouble_what_is_held_is_sent_on_at_once_to_see_whether_it_is_over() 
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("call", ["delete", "hold"])
 def test_a_source_that_refuses_to_settle_is_received_from_no_more_until_it_is_mended(call: str) -> None:
     """Its receipts may run out meanwhile: one event at a time then shows whether it is mended."""

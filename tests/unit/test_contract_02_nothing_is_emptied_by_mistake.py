@@ -62,6 +62,7 @@ class Breakage:
         return {event: event for event in chunk}
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("count", [5, 50, 1000])
 @pytest.mark.parametrize("what", ["mapping", "plugin", "stage", "sanitising", "outage", "denied"])
 def test_what_breaks_for_all_events_gives_none_to_the_queues_redrive(what: str, count: int) -> None:
@@ -110,6 +111,7 @@ async def poison_0_and_1(batch: Sequence[Event], call: int) -> Collection[Failur
     return ()
 
 
+@pytest.mark.unmeasured
 def test_two_poison_events_alone_are_held_and_nobody_is_blamed() -> None:
     async def main() -> None:
         letters, source = ScriptedSink(), memory_source(events(2))
@@ -136,6 +138,7 @@ def test_a_small_batch_that_fails_event_for_event_blames_nobody() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_two_poison_events_that_are_held_stand_in_nobodys_way() -> None:
     async def main() -> None:
         sink, letters, source = ScriptedSink(poison_0_and_1), ScriptedSink(), memory_source(events(2))
@@ -149,6 +152,7 @@ def test_two_poison_events_that_are_held_stand_in_nobodys_way() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("then_dead", [False, True])
 def test_poison_without_dead_letters_starves_no_good_event(then_dead: bool) -> None:
     def stage(event: Event) -> Event:
@@ -169,6 +173,7 @@ def test_poison_without_dead_letters_starves_no_good_event(then_dead: bool) -> N
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("where", ["stage", "sink"])
 def test_the_last_poison_of_too_many_dies_though_nothing_else_comes(where: str) -> None:
     """Nothing more can be written that would end the trouble, but one at a time empties no queue."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 
 import anyio
 import anyio.to_thread
+import pytest
 
 from forkstream import Event, EventSink, Failure, Payload, Settings, TransientError
 from forkstream.flow.destination import RetryPolicy
@@ -33,6 +34,7 @@ def test_a_sink_that_hangs_is_cancelled_and_its_events_are_tried_again() -> None
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_when_patience_ends_events_come_again_later_each_time_and_are_never_dead() -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
         return [Failure.transient(event, "hot_key") for event in batch if event.id == "0"]
@@ -67,6 +69,7 @@ def test_then_dead_is_a_choice() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_an_outage_longer_than_patience_receives_one_probe_at_a_time() -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
         if not sink.healthy:

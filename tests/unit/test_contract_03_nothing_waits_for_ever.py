@@ -89,6 +89,7 @@ def raising(error: Exception) -> Callable[..., Any]:
     return call
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "wait",
     [

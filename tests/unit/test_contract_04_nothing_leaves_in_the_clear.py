@@ -137,6 +137,7 @@ def test_partitions_are_computed_after_the_last_event_stage() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_codes_and_reasons_of_values_become_neither_labels_nor_log_lines() -> None:
     """A plugin that makes its codes of an event's values would show them to everybody, and fill the memory with them."""
 

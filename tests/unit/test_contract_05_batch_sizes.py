@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import anyio
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ def test_given_limits_win_whatever_comes(events: bool, size: bool, rendered: lis
         assert SMALLEST <= found.limits.max_bytes <= 256 * MIB
 
 
+@pytest.mark.unmeasured
 def test_bulk_requests_grow_while_they_are_fast_and_shrink_when_they_are_refused() -> None:
     class Bulk(ScriptedSink):
         batch_defaults = BatchDefaults(max_events=20, most_events=200)

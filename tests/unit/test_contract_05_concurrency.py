@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import anyio
+import pytest
 from prometheus_client import generate_latest
 
 from forkstream import Event, Failure, TransientError
@@ -58,6 +59,7 @@ def test_a_sink_that_takes_more_gets_more() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_a_sink_that_slows_down_gets_fewer() -> None:
     async def main() -> None:
         script = Places(3)
@@ -72,6 +74,7 @@ def test_a_sink_that_slows_down_gets_fewer() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_a_sink_that_refuses_gets_fewer_and_no_event_is_lost() -> None:
     async def main() -> None:
         script = Places(6, refuses=True)
@@ -85,6 +88,7 @@ def test_a_sink_that_refuses_gets_fewer_and_no_event_is_lost() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_a_given_number_is_kept() -> None:
     async def main() -> None:
         for script in (Places(1000), Places(1, refuses=True)):
@@ -97,6 +101,7 @@ def test_a_given_number_is_kept() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_one_event_that_keeps_failing_takes_no_slot_from_the_others() -> None:
     async def hot(batch: Sequence[Event], call: int) -> Collection[Failure]:
         await anyio.sleep(0.1)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 import anyio
+import pytest
 
 from forkstream import Backlog, Event, Failure, Receipt, Refusal, TransientError
 from forkstream.flow.fork import Fork
@@ -67,6 +68,7 @@ def flowing(source: MemorySource) -> Fork:
     return fork_of(source, ScriptedSink(), max_events=500, max_age=0.5)
 
 
+@pytest.mark.unmeasured
 def test_receives_bring_what_a_queue_offers_a_few_at_a_time() -> None:
     async def main() -> None:
         for rate, most in ((2000, 10), (600, 4)):
@@ -82,6 +84,7 @@ def test_receives_bring_what_a_queue_offers_a_few_at_a_time() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_an_idle_fork_costs_one_long_poll_at_a_time() -> None:
     async def main() -> None:
         source = Dealer(2000, 5)
@@ -99,6 +102,7 @@ def test_an_idle_fork_costs_one_long_poll_at_a_time() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_no_pollers_are_added_that_bring_no_more() -> None:
     async def main() -> None:
         source = Dealer(5000, 60, places=2)

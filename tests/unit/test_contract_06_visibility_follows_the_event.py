@@ -29,6 +29,7 @@ def test_a_receive_hides_for_the_batchs_age_and_the_write_but_never_for_long() -
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_an_event_that_waits_for_its_batch_is_received_once() -> None:
     async def main() -> None:
         source, sink = memory_source(events(25)), ScriptedSink()
@@ -40,6 +41,7 @@ def test_an_event_that_waits_for_its_batch_is_received_once() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_an_event_in_a_long_retry_is_received_once() -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
         if anyio.current_time() < 6000:

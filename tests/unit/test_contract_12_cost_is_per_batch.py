@@ -19,6 +19,7 @@ EVENTS = 5000
 RECEIVES = EVENTS // 10
 
 
+@pytest.mark.unmeasured
 def test_five_thousand_events_cost_what_their_receives_and_batches_cost() -> None:
     counts: Counter[str] = Counter()
 
@@ -46,6 +47,7 @@ def test_five_thousand_events_cost_what_their_receives_and_batches_cost() -> Non
     assert not logs
 
 
+@pytest.mark.unmeasured
 def test_failures_are_logged_by_code_and_count() -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
         return [Failure.transient(event, "busy") for event in batch] if call < 20 else ()
@@ -91,6 +93,7 @@ def _count(target: object, name: str, counts: Counter[str]) -> None:
     setattr(target, name, counted)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "state",
     [

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import pytest
-from cfnlint.decode import decode  # type: ignore[import-untyped]  # ships no types
 
 from forkstream.demo.application import DEPLOY
 from tests.cli_kit import run
@@ -37,6 +36,8 @@ class Stack:
     """The template as CloudFormation would fill it in, as far as the policy and the outputs go."""
 
     def __init__(self, **parameters: str) -> None:
+        from cfnlint.decode import decode  # type: ignore[import-untyped]  # noqa: PLC0415  # brings all of sympy
+
         decoded, problems = decode(str(DEPLOY / "application.yaml"))
         assert not problems
         template = json.loads(json.dumps(decoded))

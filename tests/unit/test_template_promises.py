@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cfnlint.api import lint_file  # type: ignore[import-untyped]  # ships no types
-from cfnlint.decode import decode  # type: ignore[import-untyped]  # see above
 
 from forkstream.demo.application import DEPLOY
 
@@ -20,6 +18,8 @@ DAYS = 86_400
 
 @pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
+    from cfnlint.decode import decode  # type: ignore[import-untyped]  # noqa: PLC0415  # brings all of sympy
+
     decoded, problems = decode(str(TEMPLATE))
     assert not problems
     return json.loads(json.dumps(decoded))  # type: ignore[no-any-return]  # plain dicts without marks
@@ -64,6 +64,8 @@ def test_what_a_redrive_writes_is_what_the_task_may_write(resources: dict[str, d
 
 
 def test_cfn_lint_has_nothing_to_say() -> None:
+    from cfnlint.api import lint_file  # type: ignore[import-untyped]  # noqa: PLC0415  # see above
+
     assert lint_file(TEMPLATE) == []
 
 
