@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+import msgspec
 import pytest
 from forkstream_postgres.sink import PostgresConfig, PostgresSink
 
@@ -82,7 +83,7 @@ def test_a_text_that_no_column_can_hold_fails_alone(dsn: str, ask: Ask) -> None:
 
 def test_an_event_behind_a_failed_one_of_its_group_waits(dsn: str, ask: Ask) -> None:
     events = [order(1, note="a\0b"), order(2), order(3)]
-    events[0].group = events[1].group = "one"
+    events[:2] = [msgspec.structs.replace(event, group="one") for event in events[:2]]
     assert [failure.code for failure in write(sink(dsn), events)] == ["nul_character", "behind_failed"]
     assert ask("SELECT id FROM orders") == [(3,)]
 
