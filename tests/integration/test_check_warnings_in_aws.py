@@ -108,11 +108,11 @@ def test_a_fifo_queue_s_redrive_may_keep_as_long(site: Site, capsys: pytest.Capt
 
 
 def test_a_retention_shorter_than_an_event_may_be_held(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    site.set(MessageRetentionPeriod="3600")
+    site.set(MessageRetentionPeriod="10800")
     assert site.warned(capsys) == []
-    site.configure("batch: {max_age: 40m}")  # and 5 minutes of retries, one of the last attempt, 15 of back-off
+    site.configure("batch: {max_age: 55m}")  # and 5 minutes of retries, one of the last attempt, 2 hours of back-off
     assert site.warned(capsys) == [
-        ("short_retention", "the queue keeps messages for 1h, the fork may hold one for 61m")
+        ("short_retention", "the queue keeps messages for 3h, the fork may hold one for 181m")
     ]
 
 
