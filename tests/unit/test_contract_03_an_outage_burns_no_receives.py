@@ -16,6 +16,8 @@ from tests.kit import CONTEXT, ScriptedSink, events, fork_of, memory_source, rec
 
 HOUR = 3600.0
 
+pytestmark = pytest.mark.unmeasured  # hours of probes: others run the same lines
+
 
 class LikeSqs(MemorySource):
     """Hides no event for more than twelve hours from its receive, and tells of what was asked beyond them."""
