@@ -9,7 +9,7 @@ from forkstream.flow.batch_sizes import Tuning
 from forkstream.flow.batcher import Limits
 from forkstream.flow.chain import Step
 from forkstream.flow.destination import RetryPolicy
-from forkstream.flow.fork import MAX_DEAD_RATIO, Flow
+from forkstream.flow.flow import MAX_DEAD_RATIO, Flow
 from forkstream.flow.lender import Lender
 from forkstream.flow.outlet import DeadLetterOutlet, Outlet
 from forkstream.formats import Format

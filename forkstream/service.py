@@ -18,7 +18,8 @@ from forkstream.control import Control, DesiredState
 from forkstream.errors import CommandError, DeliveryError
 from forkstream.flow.ask import ask
 from forkstream.flow.custody import Outcome
-from forkstream.flow.fork import CLOSE_SECONDS, RELEASE_SECONDS, Flow, Fork
+from forkstream.flow.flow import Flow
+from forkstream.flow.fork import CLOSE_SECONDS, RELEASE_SECONDS, Fork
 from forkstream.flow.gate import State
 from forkstream.loop_stall import LoopStall
 from forkstream.metrics import Metrics

@@ -17,7 +17,7 @@ from forkstream.dlq.shelf import Listed, Shelf
 from forkstream.flow.batcher import Limits
 from forkstream.flow.chain import Step
 from forkstream.flow.destination import RetryPolicy
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.flow.outlet import Outlet
 from forkstream.formats import Format
 from forkstream.letters import Letter, letter_of

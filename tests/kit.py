@@ -27,7 +27,8 @@ from forkstream import (
 from forkstream.flow.batcher import Limits
 from forkstream.flow.chain import Step
 from forkstream.flow.destination import RetryPolicy
-from forkstream.flow.fork import Flow, Fork
+from forkstream.flow.flow import Flow
+from forkstream.flow.fork import Fork
 from forkstream.flow.outlet import DeadLetterOutlet, Outlet
 from forkstream.formats import Format
 from forkstream.metrics import Metrics

@@ -19,7 +19,7 @@ from forkstream.config.document import DEFAULT, read_document
 from forkstream.config.loading import load_document
 from forkstream.config.problem import InvalidConfigError, Problems, did_you_mean
 from forkstream.errors import CommandError, DeliveryError
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.registry import Registry
 from forkstream.rehearsal.cases import Case, Written, read_cases
 from forkstream.rehearsal.difference import Difference

@@ -22,7 +22,7 @@ from forkstream.config.loading import load_document
 from forkstream.config.problem import InvalidConfigError, did_you_mean
 from forkstream.errors import CommandError, ConfigError, DeliveryError
 from forkstream.event import Event
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.ports import ObjectStage, Plugin
 from forkstream.registry import Kind, Registry
 from forkstream.rehearsal.rehearse import rehearse

@@ -16,7 +16,7 @@ from forkstream.flow.batcher import Batch
 from forkstream.flow.custody import Held
 from forkstream.flow.delivery import deliver
 from forkstream.flow.destination import Accused, Destination
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.flow.gate import Gate, State
 from forkstream.flow.writers import Writer
 

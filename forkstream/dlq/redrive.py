@@ -31,7 +31,7 @@ from forkstream.flow.batcher import Batch, Batcher, CloseReason
 from forkstream.flow.chain import Chain
 from forkstream.flow.concurrency import FIRST
 from forkstream.flow.custody import Held, Receive
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.letters import Letter
 from forkstream.ports import Plugin
 from forkstream.settings import Settings

@@ -10,36 +10,35 @@ which close the dead letters, which close the settlement. Events that are then s
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
 from forkstream.errors import DeliveryError, TransientError, UnavailableError
 from forkstream.flow.aside import Aside
-from forkstream.flow.batch_sizes import BatchSizes, Tuning
-from forkstream.flow.batcher import Batch, Batcher, Limits
+from forkstream.flow.batch_sizes import BatchSizes
+from forkstream.flow.batcher import Batch, Batcher
 from forkstream.flow.budget import Budget
-from forkstream.flow.chain import Chain, Step
+from forkstream.flow.chain import Chain
 from forkstream.flow.concurrency import Concurrency
 from forkstream.flow.custody import Custody
 from forkstream.flow.dead_letters import DeadLetters
 from forkstream.flow.delivery import deliver
-from forkstream.flow.destination import Destination, RetryPolicy
+from forkstream.flow.destination import Destination
+from forkstream.flow.flow import Flow
 from forkstream.flow.gate import Gate, Trouble
 from forkstream.flow.intake import Intake
 from forkstream.flow.landing import SINK, ForkLanding
-from forkstream.flow.lender import Lender
 from forkstream.flow.lifetimes import Lifetimes
 from forkstream.flow.loop_time import loop_time
-from forkstream.flow.outlet import DeadLetterOutlet, Outlet
+from forkstream.flow.outlet import DeadLetterOutlet
 from forkstream.flow.passing import Passing
 from forkstream.flow.probe import Probe
 from forkstream.flow.settlement import Settlement
 from forkstream.flow.slots import Slots
-from forkstream.ports import Plugin, Source
+from forkstream.ports import Plugin
 from forkstream.settings import Settings
 from forkstream.telemetry import Meter
 
@@ -49,38 +48,6 @@ RELEASE_SECONDS = 2.0
 """How long a fork that has to end at once takes to release what it holds."""
 CLOSE_SECONDS = 2.0
 """How long its plugins may take to close, all together."""
-
-MAX_DEAD_RATIO = 0.1
-"""The share of dead events, of a minute or of the last hundred, beyond which a fork doubts itself, where the config says nothing."""
-
-
-class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a fork is made of. ``max_dead_ratio`` is the share of dead events beyond which it doubts itself."""
-
-    name: str
-    source: Source[Settings]
-    steps: Sequence[Step] = ()
-    outlet: Outlet
-    dead_letters: DeadLetterOutlet | None = None
-    limits: Limits
-    tuning: Tuning = Tuning()
-    retry: RetryPolicy = RetryPolicy()
-    concurrency: int | None = None
-    """Writes under way at once; None finds it."""
-    max_held_events: int = 20_000
-    max_held_bytes: int = 64 * 2**20
-    lender: Lender | None = None
-    """Whoever divides a memory among the forks; ``max_held_bytes`` is then this one's share."""
-    max_dead_ratio: float = MAX_DEAD_RATIO
-    paused: bool = False
-    poll_wait: float = 20.0
-
-    @property
-    def plugins(self) -> list[Plugin[Settings]]:
-        """Every plugin, the source last: it is opened when all that follows it is, and closed first."""
-        outlets = [self.outlet, self.dead_letters] if self.dead_letters else [self.outlet]
-        inner: list[Plugin[Settings]] = [plugin for outlet in outlets for plugin in (outlet.sink, *outlet.stages)]
-        return [*inner, *(step.stage for step in self.steps), self.source]
 
 
 class LostTaskError(RuntimeError):

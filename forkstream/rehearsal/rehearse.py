@@ -16,7 +16,7 @@ from forkstream.errors import DeliveryError, PluginError, TransientError, Unavai
 from forkstream.event import Event
 from forkstream.flow.chain import Chain, Step
 from forkstream.flow.custody import Held, Receive
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.letters import letter_of
 from forkstream.ports import AsyncStage, EventStage, Plugin
 from forkstream.raised_at import raised_at

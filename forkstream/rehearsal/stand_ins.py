@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from forkstream.errors import CommandError
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.flow.outlet import Outlet
 from forkstream.ports import ObjectStage
 from forkstream.settings import Settings

@@ -28,7 +28,7 @@ from forkstream.control import Control, DesiredState, control_of
 from forkstream.demo.embedded_aws import EmbeddedAws, free_port
 from forkstream.errors import CommandError, TransientError, UnavailableError
 from forkstream.flow.batcher import Limits
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.flow.outlet import Outlet
 from forkstream.formats import Format
 from forkstream.ports import Switches

@@ -12,7 +12,8 @@ import pytest
 
 from forkstream import Event, Failure, Payload, Receipt, Refusal, TransientError, UnavailableError
 from forkstream.flow.batcher import Limits
-from forkstream.flow.fork import Flow, Fork
+from forkstream.flow.flow import Flow
+from forkstream.flow.fork import Fork
 from forkstream.flow.outlet import Outlet
 from forkstream.formats import Format
 from forkstream.metrics import Metrics

@@ -18,7 +18,7 @@ from forkstream.dlq.standing import State
 from forkstream.errors import CommandError
 from forkstream.event import Attribute, Target
 from forkstream.flow.destination import RetryPolicy
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.letters import Letter, letter_of
 from forkstream.testing.clock import run_on_fake_clock
 from tests.dlq_kit import MemoryShelf, flow_of, letters, store_of

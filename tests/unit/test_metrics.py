@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from forkstream.errors import UnavailableError
 from forkstream.flow.batcher import Limits
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.flow.outlet import Outlet
 from forkstream.formats import Format
 from forkstream.service import Service

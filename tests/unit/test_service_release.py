@@ -10,7 +10,7 @@ import pytest
 
 from forkstream import Event, Failure, Receipt, Refusal
 from forkstream.flow.batcher import Limits
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.flow.outlet import Outlet
 from forkstream.formats import Format
 from forkstream.service import Service

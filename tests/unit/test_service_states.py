@@ -18,7 +18,7 @@ from forkstream.config.loading import load_config
 from forkstream.errors import UnavailableError
 from forkstream.flow.batcher import Limits
 from forkstream.flow.chain import Step
-from forkstream.flow.fork import Flow
+from forkstream.flow.flow import Flow
 from forkstream.flow.outlet import Outlet
 from forkstream.formats import Format
 from forkstream.service import Service

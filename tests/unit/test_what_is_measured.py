@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from forkstream import Event, Failure, TransientError, UnavailableError
 from forkstream.flow.batcher import Limits
-from forkstream.flow.fork import Flow, Fork
+from forkstream.flow.flow import Flow
+from forkstream.flow.fork import Fork
 from forkstream.flow.outlet import Outlet
 from forkstream.formats import Format
 from forkstream.loop_stall import LoopStall
