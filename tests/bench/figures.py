@@ -104,7 +104,9 @@ def soak(options: list[str]) -> Iterator[str]:
     written = {name: found["requests"].get(name, 0.0) * settled / each for name in ("documents", "items", "sent")}
     yield f"{settled:,} messages in {found['seconds'] / 60:.0f} minutes; {found['requests']['faults'] * settled:,.0f} faults"
     yield f"  written for each that is deleted: {', '.join(f'{name} {share:.3f}' for name, share in written.items())}; target ≥ 1"
-    yield f"  received again {found['repeated']:,}; hidden after the drain {found['left_behind']}, target 0"
+    # what a lost answer brought stays hidden for as long as a receive hides it, two minutes at most, and comes again
+    lost = found["repeated"] / found["seconds"] * 120
+    yield f"  received again {found['repeated']:,}; hidden after the drain {found['left_behind']}, of lost answers ≤ {lost:.0f}"
     yield f"  waiting at the end {found['backlog']:,}; refused by the stub {found['refused']}, target 0"
     growth, rss = found["rss_growth"] * 60 / 2**20, found["largest_rss"] / 2**20
     yield f"  {rss:.0f} MiB at most, target ≤ 150; growing {growth:+.2f} MiB a minute, target 0"
