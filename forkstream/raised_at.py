@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sysconfig
 import traceback
 from pathlib import Path
@@ -24,6 +25,12 @@ def raised_at(error: BaseException) -> str:
     package = str(Path(theirs[0][0].co_filename).parent)
     code, line = [one for one in theirs if one[0].co_filename.startswith(package)][-1]
     return f"{code.co_filename}:{line} in {code.co_qualname}"
+
+
+def defined_at(function: object) -> str:
+    """Say ``file:line in method`` of where a function or method is defined; empty for one that has no source."""
+    code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno} in {code.co_qualname}" if isinstance(code, CodeType) else ""
 
 
 def _is_theirs(code: CodeType) -> bool:

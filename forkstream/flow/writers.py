@@ -14,9 +14,11 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
+from forkstream.errors import UnexpectedError, as_delivery_error
 from forkstream.event import Event, Failure, FailureKind
 from forkstream.flow.concurrency import MOST
 from forkstream.ports import EventSink, ObjectInfo, ObjectSink, ObjectStage, Payload
+from forkstream.raised_at import defined_at
 from forkstream.settings import Settings
 from forkstream.ulid import ulid
 
@@ -60,7 +62,10 @@ class _EventWriting:
         if inspect.isawaitable(answer):
             answer = await answer
         if not isinstance(answer, Collection) or not all(_is_failure(each) for each in answer):
-            raise TypeError(f"write returned {type(answer).__name__}, not a collection of failures")
+            bug = as_delivery_error(TypeError(f"write returned {type(answer).__name__}, not a collection of failures"))
+            if isinstance(bug, UnexpectedError):  # no line of the plugin has raised it
+                bug.place = defined_at(self._writer.sink.write)
+            raise bug
         return answer
 
     async def _write_in_thread(self) -> object:

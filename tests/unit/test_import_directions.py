@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"loop_metrics"},
     "loop_stall": set(),
     "telemetry": GROUND | {"metrics"},
-    "flow": GROUND | OBJECTS | {"telemetry"},
+    "flow": GROUND | OBJECTS | {"raised_at", "telemetry"},
     "port_shape": GROUND,
     "registry": GROUND | {"port_shape"},
     "status": set(),
