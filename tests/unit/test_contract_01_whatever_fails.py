@@ -121,6 +121,7 @@ def faults(*kinds: str) -> st.SearchStrategy[list[str]]:
 COMMON = ("hang", "transient", "permanent", "unavailable", "bug", "cancelled", "group", "garbage")
 
 
+@pytest.mark.timeout(900)  # hundreds of forks, some of them through hours of outages
 @settings(max_examples=300)
 @given(
     sink_faults=faults(*COMMON, "slow", "some-transient", "some-permanent"),

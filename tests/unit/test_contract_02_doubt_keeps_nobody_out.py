@@ -70,6 +70,7 @@ def test_a_budget_full_of_doubt_gives_some_of_it_back(where: str, budget: dict[s
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured  # measured, it takes ten times as long
 def test_more_doubt_than_may_stand_aside_gives_some_of_it_back() -> None:
     async def main() -> None:
         poison, source = Poison("stage", every=1), memory_source(events(150))
