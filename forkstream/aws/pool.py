@@ -61,10 +61,7 @@ class ConnectionPool:
                         raise
             return await self._ask(await self._connect(), request)
         finally:
-            if self._line:
-                self._give_place()
-            else:
-                self._places += 1
+            self._give_place()
 
     def close(self) -> None:
         """Close every connection; requests under way are lost."""
