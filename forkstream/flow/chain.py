@@ -69,9 +69,10 @@ class Chain:
             if not passage.through:
                 break
             if isinstance(step.stage, EventStage):
-                odd = _call(step.stage, passage.through)
+                results = _call(step.stage, passage.through)
             else:
-                odd = _replace(passage.through, await self._apply(step.stage, passage.through))
+                results = await self._apply(step.stage, passage.through)
+            odd = _replace(passage.through, results)
             if odd:
                 _sort_out(passage, odd, step.name, sanitised=number >= self._clean_from)
         return passage
@@ -107,25 +108,20 @@ class Chain:
         return [*await self._apply(stage, held[:middle]), *await self._apply(stage, held[middle:])]
 
 
-def _call(stage: EventStage[Settings], held: list[Held]) -> dict[Held, object]:
-    """Replace each event by the stage's output; gives what is no event. One pass, since most events meet nothing else."""
-    odd: dict[Held, object] = {}
+def _call(stage: EventStage[Settings], held: list[Held]) -> list[object]:
+    results: list[object] = []
     for one in held:
         try:
-            result = stage(one.event)
+            results.append(stage(one.event))
         except WISHES_TO_END:
             raise
         except BaseException as error:  # noqa: BLE001  # what a stage can't process never goes on
-            odd[one] = as_delivery_error(error)
-            continue
-        if isinstance(result, Event) and isinstance(result.body, bytes):
-            one.event = result
-        else:
-            odd[one] = result
-    return odd
+            results.append(as_delivery_error(error))
+    return results
 
 
 def _replace(held: Sequence[Held], results: Sequence[object]) -> dict[Held, object]:
+    """Replace each event by what a stage made of it; gives what is no event."""
     odd: dict[Held, object] = {}
     for one, result in zip(held, results, strict=True):
         if isinstance(result, Event) and isinstance(result.body, bytes):
