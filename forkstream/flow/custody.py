@@ -130,19 +130,7 @@ class Custody:
     def take(self, answer: Iterable[tuple[Event, Receipt]], now: float, *, is_probe: bool = False) -> list[Held]:
         """Hold the events of one receive, which hid them for ``hold`` seconds."""
         receive = Receive(now, self._hold, self._source.hold_limit)
-        held = [
-            Held(  # as Held.of, whose call would cost as much as this
-                event,
-                receipt,
-                receive,
-                len(event.body),
-                _OVERHEAD + size_of(event) + (len(receipt) if isinstance(receipt, str) else 0),
-                event.group,
-                event.receive_count,
-                is_probe,
-            )
-            for event, receipt in answer
-        ]
+        held = [Held.of(event, receipt, receive, is_probe=is_probe) for event, receipt in answer]
         if held:
             receive.held = dict.fromkeys(held)
             self._receives.add(receive)
