@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import math
 import threading
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
-from functools import reduce
+from functools import partial, reduce
 from typing import Protocol
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 
-from forkstream.errors import UnexpectedError, as_delivery_error
+from forkstream.bounded_threads import BoundedThreads
+from forkstream.errors import UnexpectedError
 from forkstream.event import Event, Failure, FailureKind
 from forkstream.flow.concurrency import MOST
 from forkstream.ports import EventSink, ObjectInfo, ObjectSink, ObjectStage, Payload
@@ -45,8 +43,7 @@ class EventWriter:
     def __init__(self, sink: EventSink[Settings], concurrency: int) -> None:
         self.sink = sink
         self.blocking = not inspect.iscoroutinefunction(sink.write)
-        self.places = anyio.Semaphore(concurrency)
-        self.threads = anyio.CapacityLimiter(math.inf)  # the places are the limit: they outlast a cancellation
+        self.threads = BoundedThreads(concurrency)
 
     def begin(self, partition: str, events: Sequence[Event]) -> Writing:  # noqa: ARG002  # the events know where they go
         return _EventWriting(self, tuple(events))  # what a sink takes out of its batch must not count as written
@@ -58,36 +55,19 @@ class _EventWriting:
         self._events = events
 
     async def attempt(self, number: int) -> Collection[Failure]:  # noqa: ARG002  # an event sink need not know
-        answer = await self._write_in_thread() if self._writer.blocking else self._writer.sink.write(self._events)
+        write = self._writer.sink.write
+        if self._writer.blocking:
+            answer: object = await self._writer.threads.run(partial(write, self._events))
+        else:
+            answer = write(self._events)
         if inspect.isawaitable(answer):
             answer = await answer
         if not isinstance(answer, Collection) or not all(_is_failure(each) for each in answer):
-            bug = as_delivery_error(TypeError(f"write returned {type(answer).__name__}, not a collection of failures"))
-            if isinstance(bug, UnexpectedError):  # no line of the plugin has raised it
-                bug.place = defined_at(self._writer.sink.write)
+            told = f"write returned {type(answer).__name__}, not a collection of failures"
+            bug = UnexpectedError("unexpected_TypeError", told)
+            bug.place = defined_at(write)  # no line of the plugin has raised it
             raise bug
         return answer
-
-    async def _write_in_thread(self) -> object:
-        """Call a sink that blocks. A thread can't be cancelled: after a time-out it goes on and keeps its place."""
-        places, write = self._writer.places, self._writer.sink.write
-        begun = threading.Lock()  # by whoever is first: the thread, or its abandonment before it began
-
-        def call() -> object:
-            if not begun.acquire(blocking=False):
-                return ()
-            try:
-                return write(self._events)
-            finally:
-                with suppress(RuntimeError):  # the loop is over: nobody waits for a place any more
-                    anyio.from_thread.run_sync(places.release)
-
-        await places.acquire()
-        try:
-            return await anyio.to_thread.run_sync(call, limiter=self._writer.threads, abandon_on_cancel=True)
-        finally:
-            if begun.acquire(blocking=False):
-                places.release()
 
 
 def _is_failure(each: object) -> bool:

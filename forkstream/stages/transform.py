@@ -15,11 +15,11 @@ from msgspec import Meta
 from forkstream.aws.concurrently import concurrently
 from forkstream.aws.lambda_function import MAX_PAYLOAD, MAX_SECONDS, LambdaFunction
 from forkstream.aws.lambda_handler import LambdaHandler
+from forkstream.bounded_threads import BoundedThreads
 from forkstream.errors import DeliveryError, PermanentError, TransientError, UnavailableError
 from forkstream.event import Event, Failure, FailureKind
 from forkstream.ports import AsyncStage, Context, Load, Permission
 from forkstream.settings import AwsSettings, Duration, Settings
-from forkstream.stages.bounded_threads import BoundedThreads
 from forkstream.stages.transformation import Outcome, Transformation, chunks, decode_response, encode_request
 
 _MARGIN = 5.0

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import anyio.to_thread
 import pytest
 
-from forkstream.stages.bounded_threads import BoundedThreads
+from forkstream.bounded_threads import BoundedThreads
 
 
 async def test_a_call_that_is_given_up_as_its_thread_begins_gives_its_place_back_once(
