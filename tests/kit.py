@@ -194,10 +194,11 @@ def fork_of(
 
 
 async def until(condition: Callable[[], object], limit: float = 3600.0) -> None:
-    """Wait for a condition, in seconds of the loop's clock; fails the test when the limit is over."""
+    """Wait for a condition, in seconds of the loop's clock; fails the test when the limit is over. What takes hours is looked at less often."""
     with anyio.fail_after(limit):
+        began = anyio.current_time()
         while not condition():
-            await anyio.sleep(0.5)
+            await anyio.sleep(max(0.5, (anyio.current_time() - began) / 100))
 
 
 @asynccontextmanager

@@ -152,15 +152,30 @@ class Custody:
     async def run(self) -> None:
         """Extend what is due, for as long as the fork lives."""
         while True:
-            await anyio.sleep(self.PATIENCE)
+            # what comes meanwhile is not due before half of the hold is over
+            next_due = min((receive.extend_at for receive in self._receives), default=math.inf)
+            await anyio.sleep(max(self.PATIENCE, min(next_due - loop_time(), self._hold / 2)))
             now = loop_time()
             due: dict[int, list[Receive]] = {}
-            for receive in self._receives:
-                if receive.extend_at <= now:
-                    # SQS refuses what would hide a message for more than 12 hours in all
-                    due.setdefault(math.floor(min(self._hold, receive.hold_until - now)), []).append(receive)
+            for receive in self._due(now):
+                # SQS refuses what would hide a message for more than 12 hours in all
+                due.setdefault(math.floor(min(self._hold, receive.hold_until - now)), []).append(receive)
             for seconds, receives in due.items():
                 await self._extend(receives, now, seconds)
+
+    def _due(self, now: float) -> list[Receive]:
+        """Tell what has to be extended, and what is due soon and may travel along: so much as the last request has room for."""
+        due = [receive for receive in self._receives if receive.extend_at <= now]
+        room = -sum([len(receive.held) for receive in due]) % self.settles_at_once
+        if room:
+            soon = now + self._hold / 4
+            others = [receive for receive in self._receives if now < receive.extend_at <= soon]
+            for receive in sorted(others, key=lambda one: one.extend_at):
+                room -= len(receive.held)
+                if room < 0:
+                    break
+                due.append(receive)
+        return due
 
     async def _extend(self, due: list[Receive], now: float, seconds: int) -> None:
         # One that waits to be shown again is left alone: an extension would hide it for longer.

@@ -189,6 +189,11 @@ class Gate:
             with anyio.move_on_after(left):
                 await self._changed.wait()
 
+    async def change(self, within: float) -> None:
+        """Wait until anything about the fork's health changes, for so many seconds at most."""
+        with anyio.move_on_after(within):
+            await self._changed.wait()
+
     def _begin(self, state: State, code: str, detail: str) -> None:
         now = self._time()
         since = self.trouble.since if self.trouble else now

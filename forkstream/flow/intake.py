@@ -100,9 +100,14 @@ class Intake:
         self._budget.close()
         self.close_all(CloseReason.DRAIN)
 
+    @property
+    def lacks_room(self) -> bool:
+        """Whether receives wait for room, or what stands aside has taken all of its own."""
+        return self._aside.is_full or bool(self._budget.refusing)
+
     def make_room(self) -> None:
         """Where what stands aside takes all the room, let some of it go."""
-        if self._aside.is_full or self._budget.refusing:
+        if self.lacks_room:
             self._aside.make_room()
 
     def relieve(self) -> None:
@@ -136,6 +141,8 @@ class Intake:
             self._gather_in_order(held, self._groups)
         elif closed := self._batcher.add_all(held, self._time()):
             self._close(closed)
+        if self._gate.troubled:  # it is to tell how the destination is
+            self.close_all(CloseReason.PROBE)
         self._opened.set()
         if self._budget.refusing:  # those who wait for room look again: this may have to be closed to make some
             self._budget.wake()

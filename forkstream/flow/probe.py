@@ -27,15 +27,22 @@ class Probe:
         self._plugins = plugins
         self._patience = patience
 
+    QUIET = 10.0
+    """Seconds between two looks while nothing changes."""
+
     async def run(self) -> None:
-        """Look once a second, for as long as the fork lives."""
+        """Look within a second of every change, and now and then, for as long as the fork lives."""
         while True:
             await anyio.sleep(1.0)
             self._intake.make_room()
             if self._gate.troubled and not self._gate.draining:
                 self._intake.close_all(CloseReason.PROBE)
-                if self._gate.state is State.HALTED and not self._intake.probing:
-                    await self._check()
+                if self._gate.state is State.HALTED:
+                    if not self._intake.probing:
+                        await self._check()
+                    continue
+            if not self._intake.lacks_room:
+                await self._gate.change(self.QUIET)
 
     async def _check(self) -> None:
         async with self._gate.turn():

@@ -35,19 +35,26 @@ class FakeClockLoop(asyncio.SelectorEventLoop):
 class _JumpingSelector(selectors.DefaultSelector):
     """Where a selector would wait for its timeout, the clock is put forward instead."""
 
+    LOOKS = 64
+    """Of so many times one looks at the sockets, which takes a fifth of all the time in simulated hours."""
+
     def __init__(self, jump: Callable[[float], None]) -> None:
         super().__init__()
         self._jump = jump
+        self._times = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Look at the sockets without waiting, then jump."""
-        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
-        if ready or timeout == 0:
-            return ready
+        """Look at the sockets now and then, without waiting, and jump."""
+        self._times += 1
+        if timeout is None or self._times % self.LOOKS == 0:
+            ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+            if ready:
+                return ready
         if timeout is None:
             raise RuntimeError("deadlock: every task waits, and none of them for a timer")
-        self._jump(timeout)
-        return ready
+        if timeout:
+            self._jump(timeout)
+        return []
 
 
 def run_on_fake_clock(main: Callable[[], Coroutine[object, None, T]]) -> T:
