@@ -12,6 +12,7 @@ import pytest
 from forkstream import Event, Failure, Receipt, Refusal, TransientError
 from forkstream.flow.custody import Custody, Held, Outcome
 from forkstream.flow.destination import RetryPolicy
+from forkstream.sources.memory import MemorySource
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import Script, ScriptedSink, events, fork_of, memory_source, receives_of, running, until
 
@@ -127,19 +128,40 @@ def test_no_event_is_to_be_hidden_beyond_the_sources_limit() -> None:
     run_on_fake_clock(main)
 
 
+def noting(source: MemorySource) -> list[int]:
+    """How many events each extension is asked for, from now on."""
+    hold, asked = source.hold, list[int]()
+
+    async def noted(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
+        asked.append(len(receipts))
+        return await hold(receipts, seconds)
+
+    source.hold = noted  # type: ignore[method-assign]
+    return asked
+
+
 def test_the_events_of_many_receives_are_extended_together() -> None:
     async def main() -> None:
         source = memory_source(events(30))
-        hold, asked = source.hold, list[int]()
-
-        async def noted(receipts: Sequence[Receipt], seconds: float) -> Collection[Refusal]:
-            asked.append(len(receipts))
-            return await hold(receipts, seconds)
-
-        source.hold = noted  # type: ignore[method-assign]
+        asked = noting(source)
         async with running(fork_of(source, ScriptedSink(), max_events=1000, max_age=1000)):
             await until(lambda: not source.waiting, 2000)
         assert set(asked) == {30}
+
+    run_on_fake_clock(main)
+
+
+def test_what_came_one_by_one_is_extended_in_full_requests() -> None:
+    async def main() -> None:
+        source = memory_source()
+        source.max_settle = 10
+        asked = noting(source)
+        async with running(fork_of(source, ScriptedSink(), max_events=1000, max_age=1000)):
+            for event in events(20):
+                source.put([event])
+                await anyio.sleep(3)
+            await until(lambda: not source.waiting, 2000)
+        assert set(asked) == {10}
 
     run_on_fake_clock(main)
 
