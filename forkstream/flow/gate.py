@@ -185,8 +185,10 @@ class Gate:
 
     async def wait_until(self, time: float, over: Callable[[], bool]) -> None:
         """Wait until so late (the loop's clock), or until it is over, or the fork drains."""
-        while not over() and not self.draining and (left := time - self._time()) > 0:
-            with anyio.move_on_after(left):
+        if time <= self._time():
+            return
+        with anyio.CancelScope(deadline=time):
+            while not over() and not self.draining:
                 await self._changed.wait()
 
     async def change(self, within: float) -> None:

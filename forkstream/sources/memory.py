@@ -102,7 +102,9 @@ class MemorySource(Source[MemoryConfig]):
 
     def _take(self, limit: int, hold: float) -> list[tuple[Event, Receipt]]:
         now = anyio.current_time()
-        hidden = {message.event.group for message in self._messages.values() if message.visible_at > now}
+        hidden: set[str | None] = set()
+        if self.ordered:
+            hidden = {message.event.group for message in self._messages.values() if message.visible_at > now}
         answer: list[tuple[Event, Receipt]] = []
         for number, message in self._messages.items():
             if len(answer) == limit:
