@@ -26,7 +26,7 @@ async def ask(call: Callable[[], Awaitable[Answer]], seconds: float) -> Answer:
 
 
 class TimeLimit:
-    """One time limit for many questions in turn, where they are many: to make one takes 7 µs, to move it 0.2.
+    """One time limit for many questions in turn, where they are many: to make one takes 7 µs, to ask within it 0.3.
 
     It has one timer, which rings once and is put off then, if the question that it was set for has been answered.
 
