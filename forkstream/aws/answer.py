@@ -15,7 +15,9 @@ MAX_BODY = 64 * 2**20
 _HEAD = re.compile(
     rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*+)?+(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\r\n\0]*+)*+"
 )
-_FRAMING = re.compile(rb"\r\n(connection|content-length|transfer-encoding):[ \t]*+([^\r\n]*+)")
+_FRAMING = re.compile(
+    rb"\r\n(connection|content-length|transfer-encoding):[ \t]*+((?:[^\r\n \t]++|[ \t]++(?=[^\r\n]))*+)"
+)
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?")
 
 
@@ -54,101 +56,108 @@ class AnswerReader:
         self._buffer = bytearray()
         self.begun = False
         """Whether any byte of the answer has come."""
-        self._status = 0  # 0: the head is not here yet
-        self._head = b""
-        self._keep_alive = False
-        self._length: int | None = None  # None: chunked, or until the end of the connection
+        self._head: _Head | None = None  # of the answer whose body is still to come
         self._chunks: _Chunks | None = None
 
     def feed(self, data: bytes) -> Answer | None:
         """Take the next bytes; give the answer once it is whole."""
-        if not self.begun and (answer := self._whole(data)):
-            return answer
-        buffer = self._buffer
-        buffer += data
+        if not self.begun:
+            end = data.find(b"\r\n\r\n")
+            if 0 < end <= self._max_head:
+                head, body = _read_head(data[:end], self._max_body), data[end + 4 :]
+                if head is not None and head.length == len(body):  # it came at once, as most do
+                    return Answer(head.status, head.raw, body, head.keep_alive)
+                self.begun, self._head, data = True, head, body
+        self._buffer += data
         self.begun = self.begun or bool(data)
-        while not self._status:
+        head = self._head = self._head or self._find_head()
+        return self._find_body(head) if head is not None else None
+
+    def _find_head(self) -> _Head | None:
+        buffer = self._buffer
+        while True:
             end = buffer.find(b"\r\n\r\n")
             if end > self._max_head or (end < 0 and len(buffer) > self._max_head):
                 raise BrokenAnswerError(f"the headers are larger than {self._max_head} bytes")
             if end < 0:
                 return None
-            self._read_head(bytes(buffer[:end]))
+            head = _read_head(bytes(buffer[:end]), self._max_body)
             del buffer[: end + 4]
-        if self._chunks is not None:
-            return self._answer(self._chunks.body) if self._chunks.read(buffer) else None
-        if self._length is None:
+            if head is not None:
+                return head
+
+    def _find_body(self, head: _Head) -> Answer | None:
+        buffer, length = self._buffer, head.length
+        if head.chunked:
+            chunks = self._chunks = self._chunks or _Chunks(self._max_body, self._max_head)
+            return self._answer(head, chunks.body) if chunks.read(buffer) else None
+        if length is None:
             if len(buffer) > self._max_body:
                 raise BrokenAnswerError(f"the body is larger than {self._max_body} bytes")
             return None
-        if len(buffer) < self._length:
+        if len(buffer) < length:
             return None
         with memoryview(buffer) as view:  # a slice of the buffer itself would be one more copy
-            body = bytes(view[: self._length])
-        del buffer[: self._length]
-        return self._answer(body)
-
-    def _whole(self, data: bytes) -> Answer | None:
-        """Give the answer if these bytes are just that, as most are: nothing is copied but its body."""
-        end = data.find(b"\r\n\r\n")
-        if not 0 < end <= self._max_head:
-            return None
-        head = data[:end]
-        self._read_head(head)
-        if self._status and self._length == len(data) - end - 4:
-            return self._answer(data[end + 4 :])
-        self._clear()
-        return None
+            body = bytes(view[:length])
+        del buffer[:length]
+        return self._answer(head, body)
 
     def end(self) -> Answer:
         """Take the end of the connection; it is the end of an answer that states no length."""
-        if not self._status or self._chunks is not None or self._length is not None:
+        head = self._head
+        if head is None or head.chunked or head.length is not None:
             raise BrokenAnswerError("the connection ended before the answer did")
         body = bytes(self._buffer)
-        self._buffer.clear()
-        self._keep_alive = False
-        return self._answer(body)
+        return msgspec.structs.replace(self._answer(head, body), reusable=False)
 
-    def _answer(self, body: bytes) -> Answer:
-        answer = Answer(self._status, self._head, body, self._keep_alive and not self._buffer)
-        self._clear()
+    def _answer(self, head: _Head, body: bytes) -> Answer:
+        answer = Answer(head.status, head.raw, body, head.keep_alive and not self._buffer)
+        self.begun, self._head, self._chunks = False, None, None
+        self._buffer = bytearray()  # it would keep its memory while the connection is idle
         return answer
 
-    def _clear(self) -> None:
-        self.begun = False
-        self._status, self._head, self._length, self._chunks = 0, b"", None, None
-        if self._buffer:  # else it would keep its memory while the connection is idle
-            self._buffer = bytearray()
 
-    def _read_head(self, head: bytes) -> None:
-        match = _HEAD.fullmatch(head)
-        if match is None:
-            raise BrokenAnswerError("this is no HTTP/1.1")
-        status = int(match[2])
-        if status == 101:
-            raise BrokenAnswerError("the server wants another protocol")
-        if status < 200:
-            return
-        self._status, self._head = status, head
-        framing = _framing(head)
-        options = framing.get(b"connection", b"")
-        self._keep_alive = b"close" not in options and (match[1] == b"1" or b"keep-alive" in options)
-        self._find_length(status, framing)
+class _Head(msgspec.Struct, frozen=True):
+    """What a head says. Without a ``length`` the body is chunked, or goes on until the end of the connection."""
 
-    def _find_length(self, status: int, framing: dict[bytes, bytes]) -> None:
-        coding, length = framing.get(b"transfer-encoding"), framing.get(b"content-length")
-        if status in {204, 304}:
-            self._length = 0
-        elif coding is not None:
-            if coding != b"chunked" or length is not None:
-                raise BrokenAnswerError("the length of the body is told in two ways, or in an unknown one")
-            self._chunks = _Chunks(self._max_body, self._max_head)
-        elif length is not None:
-            if not (length.isdigit() and len(length) < 12):
-                raise BrokenAnswerError("the length of the body is no number")
-            self._length = int(length)
-            if self._length > self._max_body:
-                raise BrokenAnswerError(f"the body is larger than {self._max_body} bytes")
+    status: int
+    raw: bytes
+    keep_alive: bool
+    length: int | None
+    chunked: bool
+
+
+def _read_head(raw: bytes, max_body: int) -> _Head | None:
+    """Read a head; None for that of an interim answer."""
+    match = _HEAD.fullmatch(raw)
+    if match is None:
+        raise BrokenAnswerError("this is no HTTP/1.1")
+    minor, status = match[1], int(match[2])
+    if status == 101:
+        raise BrokenAnswerError("the server wants another protocol")
+    if status < 200:
+        return None
+    framing = _framing(raw)
+    options = framing.get(b"connection", b"")
+    keep_alive = b"close" not in options and (minor == b"1" or b"keep-alive" in options)
+    if status in {204, 304}:
+        return _Head(status, raw, keep_alive, 0, chunked=False)
+    chunked = b"transfer-encoding" in framing
+    if chunked and (framing[b"transfer-encoding"] != b"chunked" or b"content-length" in framing):
+        raise BrokenAnswerError("the length of the body is told in two ways, or in an unknown one")
+    return _Head(status, raw, keep_alive, _length(framing, max_body), chunked)
+
+
+def _length(framing: dict[bytes, bytes], max_body: int) -> int | None:
+    told = framing.get(b"content-length")
+    if told is None:
+        return None
+    if not (told.isdigit() and len(told) < 12):
+        raise BrokenAnswerError("the length of the body is no number")
+    length = int(told)
+    if length > max_body:
+        raise BrokenAnswerError(f"the body is larger than {max_body} bytes")
+    return length
 
 
 class _Chunks:
@@ -206,9 +215,12 @@ class _Chunks:
 
 def _framing(head: bytes) -> dict[bytes, bytes]:
     """Read the headers that say where the answer ends and whether another may follow, in lower case."""
-    framing: dict[bytes, bytes] = {}
-    for name, text in _FRAMING.findall(head.lower()):
-        value = text.rstrip(b" \t")
+    found = _FRAMING.findall(head.lower())
+    framing: dict[bytes, bytes] = dict(found)
+    if len(framing) == len(found):
+        return framing
+    framing.clear()
+    for name, value in found:
         if name in framing and name != b"connection" and framing[name] != value:
             raise BrokenAnswerError("the length of the body is told in two ways")
         framing[name] = b"%b, %b" % (framing[name], value) if name == b"connection" and name in framing else value

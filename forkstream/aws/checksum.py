@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import md5
 
@@ -10,11 +10,14 @@ from forkstream.aws.queue import ReceivedMessage
 from forkstream.event import Attribute
 
 
-def is_intact(message: ReceivedMessage) -> bool:
-    """Tell whether body and message attributes are what SQS took its checksums of."""
-    if md5(message.body, usedforsecurity=False).hexdigest() != message.body_md5:
-        return False
-    return not message.attributes_md5 or attributes_md5(message.attributes) == message.attributes_md5
+def intact(messages: Iterable[ReceivedMessage]) -> list[ReceivedMessage]:
+    """Give those whose body and message attributes are what SQS took its checksums of."""
+    return [
+        message
+        for message in messages
+        if md5(message.body, usedforsecurity=False).hexdigest() == message.body_md5
+        and (not message.attributes_md5 or attributes_md5(message.attributes) == message.attributes_md5)
+    ]
 
 
 def attributes_md5(attributes: Mapping[str, Attribute]) -> str:

@@ -80,8 +80,13 @@ class Exchange(asyncio.Protocol):
         except BrokenAnswerError as error:
             waiter.set_exception(error)
             return
-        if answer is not None:
-            self._finish(waiter, answer)
+        if answer is None:
+            return
+        waiter.set_result(answer)
+        self.used += 1
+        self.usable = answer.reusable
+        if not answer.reusable:
+            self.close()
 
     def eof_received(self) -> None:
         """Take the server's end; without a value returned, the transport closes itself."""
@@ -104,13 +109,6 @@ class Exchange(asyncio.Protocol):
                 waiter.set_result(self._reader.end())
             except BrokenAnswerError as error:
                 waiter.set_exception(error)
-
-    def _finish(self, waiter: asyncio.Future[Answer], answer: Answer) -> None:
-        waiter.set_result(answer)
-        self.used += 1
-        self.usable = answer.reusable
-        if not answer.reusable:
-            self.close()
 
     def _check_silence(self) -> None:
         """End the wait if the server has been silent too long; one timer, however many requests and pieces of answers."""

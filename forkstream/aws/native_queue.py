@@ -93,7 +93,7 @@ class NativeQueueClient:
         ]
 
     async def delete_batch(self, receipts: Sequence[str]) -> Collection[EntryFailure]:
-        request = _Batch(self._url, [_Delete(_IDS[place], receipt) for place, receipt in enumerate(receipts)])
+        request = _Batch(self._url, list(map(_Delete, _IDS, receipts)))
         answer = await self._ask("DeleteMessageBatch", request, _BATCHED, permission="sqs:DeleteMessage")
         return self._failures(answer, len(receipts))
 
@@ -122,7 +122,9 @@ class NativeQueueClient:
 
     def _failures(self, answer: _BatchAnswer, count: int) -> list[EntryFailure]:
         """Read the entries that failed; an answer about others than those sent is not the answer to them."""
-        failures = [EntryFailure(one.id, one.code, one.sender_fault, one.message or "") for one in answer.failed or ()]
+        if not answer.failed:
+            return []
+        failures = [EntryFailure(one.id, one.code, one.sender_fault, one.message or "") for one in answer.failed]
         if any(failure.position not in range(count) for failure in failures):
             raise TransientError("damaged_in_transit", f"{self._name}: the answer is about entries that were not sent")
         return failures
@@ -205,8 +207,8 @@ class _SystemAttributes(msgspec.Struct, rename="pascal", gc=False):
 class _Message(msgspec.Struct, gc=False):
     id: str = msgspec.field(name="MessageId")
     receipt: str = msgspec.field(name="ReceiptHandle")
-    body: str = msgspec.field(name="Body")
     body_md5: str = msgspec.field(name="MD5OfBody")
+    body: str = msgspec.field(name="Body")
     system: _SystemAttributes = msgspec.field(name="Attributes", default_factory=_SystemAttributes)
     attributes: dict[str, _WireAttribute] | None = msgspec.field(name="MessageAttributes", default=None)
     attributes_md5: str | None = msgspec.field(name="MD5OfMessageAttributes", default=None)

@@ -20,7 +20,7 @@ AGE_SECONDS = 300.0
 
 class _Kept(msgspec.Struct):
     exchange: Exchange
-    made_at: float
+    ends_at: float
     idle_since: float = 0.0
 
 
@@ -92,7 +92,7 @@ class ConnectionPool:
         now = self._loop.time()
         while self._free:
             kept = self._free.pop()
-            if kept.exchange.usable and now < min(kept.idle_since + IDLE_SECONDS, kept.made_at + AGE_SECONDS):
+            if kept.exchange.usable and now < kept.idle_since + IDLE_SECONDS and now < kept.ends_at:
                 return kept
             self._close(kept)
         return None
@@ -112,7 +112,7 @@ class ConnectionPool:
         except TimeoutError:
             raise TimeoutError(f"no connection within {CONNECT_SECONDS:.0f} s") from None
         self._open.add(exchange)
-        return _Kept(exchange, loop.time())
+        return _Kept(exchange, loop.time() + AGE_SECONDS)
 
     def _close(self, kept: _Kept) -> None:
         kept.exchange.close()

@@ -30,14 +30,15 @@ class Subscriptions:
         self._raw: dict[str, bool] = {}
         self._topics: frozenset[str] = frozenset()
         self._asked_at = 0.0
-        self._owed = False
+        self.owed = False
+        """Whether there is something to ``settle``."""
 
     async def settle(self) -> None:
         """Ask again what could not be answered when it was needed: to be called before more is received that may need it.
 
         Otherwise, while SNS does not answer, each receive would burn one of its messages' receives.
         """
-        if self._owed:
+        if self.owed:
             await self.load()
 
     async def load(self) -> None:
@@ -62,12 +63,12 @@ class Subscriptions:
             if feeding:
                 subscribed.add(topic)
         self._raw, self._topics, self._asked_at = raw, frozenset(subscribed), time.monotonic()
-        self._owed = False
+        self.owed = False
 
     async def wrapped(self, envelope: Envelope) -> bool:
         """Tell whether SNS made this envelope. One that is not recognised has SNS asked again, once a minute at most."""
         if not self._recognises(envelope) and time.monotonic() - self._asked_at > _FRESH_SECONDS:
-            self._owed = True
+            self.owed = True
             await self.load()
         return self._recognises(envelope)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -84,19 +84,18 @@ class Batcher:
             closed.append(self._close(partition, CloseReason.BYTES))
         return closed
 
-    def add_all(self, held: Iterable[Held], now: float) -> list[Batch]:
-        """Put events into the batches of their partitions, as ``add`` does one by one."""
+    def add_all(self, held: Sequence[Held], now: float) -> list[Batch]:
+        """Put events into the batches of their partitions, as ``add`` does one by one, in their order."""
+        limits = self.limits
         closed: list[Batch] = []
-        limits, open_ = self.limits, self._open
-        for one in held:
-            size = len(one.event.body)
-            batch = open_.get(one.partition)
-            # what closes nothing is done here: three times as fast as a call, for each event that there is
-            if batch is None or batch.bytes + size >= limits.max_bytes or len(batch.held) + 1 >= limits.max_events:
-                closed += self.add(one, one.partition, now)
-            else:
-                batch.held.append(one)
+        for partition, alike in _by_partition(held).items():
+            batch, size = self._open.get(partition), sum([len(one.event.body) for one in alike])
+            # what closes nothing goes in at once, as nearly all do: it takes a third
+            if batch and batch.bytes + size < limits.max_bytes and len(batch.held) + len(alike) < limits.max_events:
+                batch.held += alike
                 batch.bytes += size
+            else:
+                closed += [full for one in alike for full in self.add(one, partition, now)]
         return closed
 
     def make_room(self, held: Held, partition: str) -> list[Batch]:
@@ -135,3 +134,13 @@ class Batcher:
 
     def _close(self, partition: str, reason: CloseReason) -> Batch:
         return self._open.pop(partition).closed(reason)
+
+
+def _by_partition(held: Sequence[Held]) -> Mapping[str, Sequence[Held]]:
+    partitions = {one.partition for one in held}
+    if len(partitions) == 1:  # of a receive most are
+        return {partitions.pop(): held}
+    groups: dict[str, list[Held]] = {}
+    for one in held:
+        groups.setdefault(one.partition, []).append(one)
+    return groups

@@ -45,7 +45,8 @@ class Budget:
 
     def wake(self) -> None:
         """Let those who wait for room look again."""
-        self._freed.set()
+        if self.refusing:
+            self._freed.set()
 
     def admits(self, wanted: int) -> int:
         """Tell how many events fit now, at most ``wanted``."""
@@ -61,7 +62,7 @@ class Budget:
 
         Once closed it waits for nothing, and may reserve no room at all.
         """
-        while not (count := self.admits(wanted)) and not self._closed:
+        while (room := self.reserve_now(wanted)) is None:
             if self._freed.is_set():
                 self._freed = anyio.Event()
             self.refusing += 1
@@ -70,7 +71,17 @@ class Budget:
                 await self._freed.wait()
             finally:
                 self.refusing -= 1
-        return Reservation(self, count, int(count * self._mean))
+        return room
+
+    def reserve_now(self, wanted: int) -> Reservation | None:
+        """Reserve what ``reserve`` would, if that would not wait."""
+        count = self.admits(wanted)
+        if not count and not self._closed:
+            return None
+        room = Reservation(self, count, int(count * self._mean))
+        self._reserved_events += room.events
+        self._reserved_bytes += room.bytes
+        return room
 
     def close(self) -> None:
         """Let go of those that wait for room, since nothing more is received."""
@@ -91,13 +102,14 @@ class Budget:
         if events:
             self._mean += size / events * 0.1
 
-    def _reserve(self, events: int, size: int) -> None:
-        self._reserved_events += events
-        self._reserved_bytes += size
-        if events < 0:
-            self._freed.set()
+    def end(self, room: Reservation) -> None:
+        """Give back what was reserved: a receive has ended, and what came is charged."""
+        self._reserved_events -= room.events
+        self._reserved_bytes -= room.bytes
+        self.wake()
 
-    def _arrive(self, events: int, size: int) -> None:
+    def charge(self, events: int, size: int) -> None:
+        """Hold what a receive brought: its real count, and the bytes that it takes."""
         self.events += events
         self.bytes += size
         if events:
@@ -105,22 +117,17 @@ class Budget:
 
 
 class Reservation:
-    """Room for ``events`` events of a receive that is under way; leaving the block gives back what did not come."""
+    """Room for ``events`` events, and about so many ``bytes``, of a receive under way; leaving the block gives it back."""
 
-    __slots__ = ("_budget", "_bytes", "events")
+    __slots__ = ("_budget", "bytes", "events")
 
     def __init__(self, budget: Budget, events: int, size: int) -> None:
         self._budget = budget
         self.events = events
-        self._bytes = size
+        self.bytes = size
 
     def __enter__(self) -> Self:
-        self._budget._reserve(self.events, self._bytes)  # noqa: SLF001  # the other half of Budget
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._budget._reserve(-self.events, -self._bytes)  # noqa: SLF001  # the other half of Budget
-
-    def arrived(self, events: int, size: int) -> None:
-        """Charge what the receive brought: its real count and bytes of bodies."""
-        self._budget._arrive(events, size)  # noqa: SLF001  # the other half of Budget
+        self._budget.end(self)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, Self, TypeAlias
 
 import anyio
@@ -32,14 +34,6 @@ DECODED: Final = 5
 """Times its bytes that a body takes as decoded data."""
 
 
-def size_of(event: Event) -> int:
-    """Bytes of an event's body and of its attributes, of which SQS takes as many as of a body."""
-    size = len(event.body)
-    if event.attributes:
-        size += sum([len(name) + len(one.value) for name, one in event.attributes.items()])
-    return size
-
-
 class Outcome(enum.Enum):
     """The one thing that becomes of a held event."""
 
@@ -53,7 +47,7 @@ class Held(msgspec.Struct, eq=False):
     """One event in the fork's hands, with its receipt. ``event`` changes as the event goes through its stages.
 
     ``partition`` is known when it has gone through them. ``group`` and ``receives`` are what the source said, whatever a
-    stage makes of the event, as is ``size``, its body's. ``is_probe`` if it was received alone, to see whether a trouble is over.
+    stage makes of the event, as is ``size``, its body's.
     """
 
     # a Struct takes 0.07 µs to make; a class with slots and an __init__ took 0.33
@@ -65,15 +59,35 @@ class Held(msgspec.Struct, eq=False):
     charge: int
     group: str | None
     receives: int
-    is_probe: bool = False
     partition: str = ""
     outcome: Outcome | None = None
 
     @classmethod
-    def of(cls, event: Event, receipt: Receipt, receive: Receive, *, is_probe: bool = False) -> Self:
+    def of(cls, event: Event, receipt: Receipt, receive: Receive) -> Self:
         """Hold an event of a receive."""
-        charge = _OVERHEAD + size_of(event) + (len(receipt) if isinstance(receipt, str) else 0)
-        return cls(event, receipt, receive, len(event.body), charge, event.group, event.receive_count, is_probe)
+        return cls.all_of([(event, receipt)], receive)[0]
+
+    @classmethod
+    def all_of(cls, answer: Iterable[tuple[Event, Receipt]], receive: Receive) -> list[Self]:
+        """Hold the events of a receive; raises TypeError for what is no event, or a receipt that nothing can be told by."""
+        held: list[Self] = []
+        size_of_all = charge_of_all = 0
+        for event, receipt in answer:
+            if not isinstance(event, Event):
+                raise TypeError(f"receive returned {type(event).__name__}, not an event")
+            size = len(event.body)
+            charge = _OVERHEAD + size
+            if event.attributes:  # SQS takes as many bytes of them as of a body
+                charge += sum([len(name) + len(one.value) for name, one in event.attributes.items()])
+            if isinstance(receipt, str):
+                charge += len(receipt)
+            else:
+                hash(receipt)
+            size_of_all += size
+            charge_of_all += charge
+            held.append(cls(event, receipt, receive, size, charge, event.group, event.receive_count))
+        receive.size, receive.charge = size_of_all, charge_of_all
+        return held
 
     def decoded(self) -> int:
         """Charge what the event takes since a stage has decoded or enlarged it; returns how many bytes that is more."""
@@ -84,13 +98,19 @@ class Held(msgspec.Struct, eq=False):
 
 
 class Receive:
-    """The events of one receive that are not settled, and until when they are hidden (seconds of the loop's clock)."""
+    """The events of one receive that are not settled, and until when they are hidden (seconds of the loop's clock).
 
-    __slots__ = ("extend_at", "held", "hidden_until", "hold_until")
+    ``size`` and ``charge`` are those of all its events as they came. ``is_probe`` if it was of one event, to see whether a
+    trouble is over.
+    """
 
-    def __init__(self, now: float, hold: float, hold_limit: float) -> None:
+    __slots__ = ("charge", "extend_at", "held", "hidden_until", "hold_until", "is_probe", "size")
+
+    def __init__(self, now: float, hold: float, hold_limit: float, *, is_probe: bool = False) -> None:
         self.held: dict[Held, None] = {}  # a settled one leaves: its body must not outlive it in the company of others
         self.hold_until = now + hold_limit
+        self.is_probe = is_probe
+        self.size = self.charge = 0
         self.hidden(now, hold)
 
     def hidden(self, now: float, seconds: float) -> None:
@@ -127,20 +147,30 @@ class Custody:
         """Seconds for which a receive hides its events."""
         return self._hold
 
-    def take(self, answer: Iterable[tuple[Event, Receipt]], now: float, *, is_probe: bool = False) -> list[Held]:
-        """Hold the events of one receive, which hid them for ``hold`` seconds."""
-        receive = Receive(now, self._hold, self._source.hold_limit)
-        held = [Held.of(event, receipt, receive, is_probe=is_probe) for event, receipt in answer]
-        if held:
-            receive.held = dict.fromkeys(held)
+    def read(self, answer: Iterable[tuple[Event, Receipt]], now: float, *, is_probe: bool = False) -> Receive:
+        """Read what a receive was answered, which hid it for ``hold`` seconds; raises TypeError where that is no answer.
+
+        It is held only from ``keep`` on.
+        """
+        receive = Receive(now, self._hold, self._source.hold_limit, is_probe=is_probe)
+        receive.held = dict.fromkeys(Held.all_of(answer, receive))
+        return receive
+
+    def keep(self, receive: Receive) -> list[Held]:
+        """Hold the events of one receive."""
+        if receive.held:
             self._receives.add(receive)
-        return held
+        return [*receive.held]
+
+    def take(self, answer: Iterable[tuple[Event, Receipt]], now: float) -> list[Held]:
+        """Hold the events of one receive, which hid them for ``hold`` seconds."""
+        return self.keep(self.read(answer, now))
 
     def forget(self, held: Iterable[Held]) -> None:
         """These are settled: nothing is extended for them any more."""
-        for one in held:
-            receive = one.receive
-            receive.held.pop(one, None)
+        for receive, settled in groupby(held, attrgetter("receive")):  # they come in runs
+            for one in settled:
+                receive.held.pop(one, None)
             if not receive.held:
                 self._receives.discard(receive)
 

@@ -65,7 +65,8 @@ class DeadLetters:
         """Take events that failed at ``step``; each becomes its letter, and is settled once that is durable."""
         dead = []
         for one in accused:
-            one.held.is_probe = False  # of the fork's destination, not of this one, where no other is tried beside it
+            # it was one of the fork's destination, not of this one, where no other is tried beside it
+            one.held.receive.is_probe = False
             # a detail is whatever the plugin had at hand: an exception, half of a character
             detail = str(one.detail).encode(errors="backslashreplace").decode()
             try:

@@ -17,7 +17,7 @@ class DeadRatio:
     def __init__(self, limit: float, minimum: int) -> None:
         self._limit = limit
         self._minimum = minimum
-        self._buckets: deque[tuple[int, int, int]] = deque()  # second, well, dead
+        self._buckets: deque[list[int]] = deque()  # second, well, dead
         self._well = 0
         self._dead = 0
         self._well_before = 0.0  # of the last hundred that are older, by their share
@@ -25,12 +25,14 @@ class DeadRatio:
 
     def count(self, well: int, dead: int, now: float) -> None:
         """Add what was settled now."""
-        self._expire(now)
-        if self._buckets and self._buckets[-1][0] == int(now):
-            _, more_well, more_dead = self._buckets.pop()
-            self._buckets.append((int(now), well + more_well, dead + more_dead))
+        second = int(now)
+        if self._buckets and self._buckets[-1][0] == second:
+            bucket = self._buckets[-1]
+            bucket[1] += well
+            bucket[2] += dead
         else:
-            self._buckets.append((int(now), well, dead))
+            self._expire(now)
+            self._buckets.append([second, well, dead])
         self._well += well
         self._dead += dead
 

@@ -148,9 +148,14 @@ class Gate:
 
     # Waiting.
 
+    @property
+    def receives(self) -> bool:
+        """Whether the fork may receive now, as far as this gate is concerned."""
+        return not self.draining and not self.paused and (self.trouble is None or self.trouble.state is State.PROBING)
+
     async def receiving(self) -> bool:
         """Wait while paused or halted; False once the fork drains."""
-        while not self.draining and (self.paused or self.state is State.HALTED):
+        while not self.draining and not self.receives:
             await self._changed.wait()
         return not self.draining
 

@@ -10,19 +10,18 @@ from anyio.abc import TaskGroup
 
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, PermanentError, UnavailableError
-from forkstream.event import Event
 from forkstream.flow.aside import Aside
 from forkstream.flow.ask import TimeLimit, ask
 from forkstream.flow.batcher import Batch, Batcher, CloseReason
 from forkstream.flow.budget import Budget
-from forkstream.flow.custody import Custody, Held, size_of
-from forkstream.flow.gate import Gate, State
+from forkstream.flow.custody import Custody, Held, Receive
+from forkstream.flow.gate import Gate
 from forkstream.flow.landing import ForkLanding
 from forkstream.flow.loop_time import loop_clock
 from forkstream.flow.ordering import Groups
 from forkstream.flow.passing import Passing
 from forkstream.flow.pollers import Pollers
-from forkstream.ports import Receipt, Source
+from forkstream.ports import Source
 from forkstream.settings import Settings
 from forkstream.telemetry import Meter
 
@@ -87,7 +86,7 @@ class Intake:
     @property
     def pollers(self) -> int:
         """How many receives may be under way; an ordered source is asked once at a time."""
-        return 1 if self._gate.troubled or self._custody.trouble else self._found.count
+        return 1 if self._gate.trouble or self._custody.trouble else self._found.count
 
     async def run(self) -> None:
         """Receive until the fork drains."""
@@ -131,9 +130,11 @@ class Intake:
 
     def gather(self, held: Sequence[Held]) -> None:
         """Put events into the batches of their partitions."""
-        more = sum([one.decoded() for one in held if one.event.is_decoded or len(one.event.body) > one.size])
-        if more:
-            self._budget.grow(len(held), more)
+        # nobody else has decoded or changed any; a source that decodes events decodes them all
+        if self._passing.touches or (held and held[0].event.is_decoded):
+            more = sum([one.decoded() for one in held if one.event.is_decoded or len(one.event.body) > one.size])
+            if more:
+                self._budget.grow(len(held), more)
         self._gather(held)
 
     def _gather(self, held: Sequence[Held]) -> None:
@@ -144,8 +145,7 @@ class Intake:
         if self._gate.troubled:  # it is to tell how the destination is
             self.close_all(CloseReason.PROBE)
         self._opened.set()
-        if self._budget.refusing:  # those who wait for room look again: this may have to be closed to make some
-            self._budget.wake()
+        self._budget.wake()  # this may have to be closed to make room
 
     def _gather_in_order(self, held: Sequence[Held], groups: Groups) -> None:
         now = self._time()
@@ -178,7 +178,7 @@ class Intake:
         try:
             while await self._goes_on():
                 with TimeLimit() as limit:
-                    while await self._goes_on():
+                    while (self._gate.receives or await self._gate.receiving()) and self._polling <= self.pollers:
                         await self._receive_next(limit, backoff, tasks)
                     return
                 await self._not_received(limit.error, backoff)
@@ -195,34 +195,40 @@ class Intake:
             return
         if self._gate.troubled:
             await self._gate.pause_between_probes()
-        with await self._budget.reserve(wanted) as room:
-            async with self.origin.turn():
-                if self._wanted() < wanted:
-                    return  # so it was before the waits
-                is_probe = self._gate.troubled
-                answer = await self._receive(room.events, limit, backoff)
-            held = self._custody.take(answer or (), self._time(), is_probe=is_probe)
-            room.arrived(len(held), sum([one.charge for one in held]))
-        if answer is not None:
-            self._pace(len(held), room.events, tasks)
-            await self._take(held, tasks, full=len(held) >= room.events)
+        with self._budget.reserve_now(wanted) or await self._budget.reserve(wanted) as room:
+            receiving = self._receive if self.origin.trouble is None else self._receive_in_turn
+            receive = await receiving(wanted, room.events, limit, backoff)
+            if receive is None:
+                return
+            held = self._custody.keep(receive)
+            self._budget.charge(len(held), receive.charge)
+        self._found.answered(len(held), room.events, self._time(), refused=bool(self._budget.refusing))
+        self._start_pollers(tasks)
+        await self._take(held, tasks, full=len(held) >= room.events)
 
     def _wanted(self) -> int:
         """How many events this poller may ask for now: one, if that has to tell how the destination is."""
-        if self._gate.draining or self._gate.paused or self._gate.state is State.HALTED:
+        if not self._gate.receives:
             return 0
-        if not self._gate.troubled and not self._custody.trouble:
+        if not self._gate.trouble and not self._custody.trouble:
             return self._source.max_receive
         held = self._budget.events if self._custody.trouble else self.probing
         return 0 if held else 1
 
-    async def _receive(self, events: int, limit: TimeLimit, backoff: Backoff) -> Sequence[tuple[Event, Receipt]] | None:
+    async def _receive_in_turn(self, wanted: int, events: int, limit: TimeLimit, backoff: Backoff) -> Receive | None:
+        async with self.origin.turn():
+            return await self._receive(wanted, events, limit, backoff)
+
+    async def _receive(self, wanted: int, events: int, limit: TimeLimit, backoff: Backoff) -> Receive | None:
+        if self._wanted() < wanted:
+            return None  # so it was before the waits
         # what is open in an ordered fork holds back the next events of its groups: don't wait for others meanwhile
         wait = 0.0 if self._groups and self._batcher.open else self._poll_wait
         began = self._time()
         self._waits = wait > 0
         try:
-            answer = await limit.ask(partial(self._answer, events, wait), wait + self.ANSWER_SECONDS)
+            answer = partial(self._answer, events, wait, is_probe=self._gate.troubled)
+            receive = await limit.ask(answer, wait + self.ANSWER_SECONDS)
         except DeliveryError as error:
             await self._not_received(error, backoff)
             return None
@@ -231,11 +237,10 @@ class Intake:
         self.polled_at = self._time()
         self.origin.succeeded()
         backoff.reset()
-        size = sum([len(event.body) for event, _ in answer])
-        self._meter.received(len(answer), size, events, self.polled_at - began)
-        if not answer:  # a source that doesn't wait for its first event is asked once a second
+        self._meter.received(len(receive.held), receive.size, events, self.polled_at - began)
+        if not receive.held:  # a source that doesn't wait for its first event is asked once a second
             await self._gate.rest(min(1.0, began + wait - self.polled_at))
-        return answer
+        return receive
 
     async def _not_received(self, error: DeliveryError, backoff: Backoff) -> None:
         self.polled_at = self._time()  # backing off is a reason to wait, not a stall
@@ -245,13 +250,9 @@ class Intake:
         else:
             await self._gate.rest(backoff.wait())
 
-    async def _answer(self, limit: int, wait: float) -> Sequence[tuple[Event, Receipt]]:
-        answer = [*await self._source.receive(limit, hold=self._custody.hold, wait=wait)]  # one that can be read again
-        for event, receipt in answer:
-            if not isinstance(event, Event):
-                raise TypeError(f"receive returned {type(event).__name__}, not an event")
-            _ = hash(receipt), size_of(event)
-        return answer
+    async def _answer(self, limit: int, wait: float, *, is_probe: bool) -> Receive:
+        answer = await self._source.receive(limit, hold=self._custody.hold, wait=wait)
+        return self._custody.read(answer, self._time(), is_probe=is_probe)
 
     async def _take(self, held: list[Held], tasks: TaskGroup, *, full: bool) -> None:
         if not held:
@@ -264,10 +265,6 @@ class Intake:
             await self._passing.run(held, tasks)
         if self._groups and not full:
             self.close_all(CloseReason.ORDER)
-
-    def _pace(self, events: int, limit: int, tasks: TaskGroup) -> None:
-        self._found.answered(events, limit, self._time(), refused=bool(self._budget.refusing))
-        self._start_pollers(tasks)
 
     def _close(self, batches: Sequence[Batch]) -> None:
         """Send closed batches on their way."""

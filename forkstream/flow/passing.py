@@ -55,6 +55,8 @@ class Passing:
         self._chain = chain
         # most event sinks have but one
         self._partition = None if getattr(partition, "__func__", None) is Sink.partition else partition
+        self.touches = bool(chain.steps) or self._partition is not None
+        """Whether anybody looks at the events on their way, who may decode or change them."""
         self._gate = gate
         self._aside = aside
         self._retry_policy = retry
@@ -68,7 +70,7 @@ class Passing:
 
     async def run(self, held: list[Held], retries: TaskGroup) -> None:
         """Take the events of one receive through; what has to be tried again is left to a task of ``retries``."""
-        passage = await self._chain.run(held)
+        passage = await self._chain.run(held) if self._chain.steps else Passage(through=held)
         if self._gate.draining:  # an async stage took its time: nothing more can be written, nor buried
             self._landing.release(held)
             return
@@ -78,7 +80,7 @@ class Passing:
             retries.start_soon(self._retry, stopped)
 
     async def _retry(self, stopped: list[Stopped]) -> None:
-        patience = Patience(self._gate, self._retry_policy, [one.held for one in stopped])
+        patience = Patience.with_all(self._gate, self._retry_policy, [one.held for one in stopped])
         try:
             with self._aside.place() as place:
                 while stopped:

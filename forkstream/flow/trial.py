@@ -32,12 +32,13 @@ class Trial:
     ``failed_groups`` which groups hold back.
     """
 
-    def __init__(self, held: Sequence[Held], partition: str, to: Destination, place: Place) -> None:
+    def __init__(self, held: Sequence[Held], partition: str, to: Destination, place: Place, patience: Patience) -> None:
+        """Try ``held``, a part of what ``patience`` is with."""
         self.left = list(held)
         self._partition = partition
         self._to = to
         self._place = place
-        self._patience = Patience(to.gate, to.retry, held)
+        self._patience = patience.with_some(held)
         self._condemned: list[Accused] = []  # that may not die, since too many do
         self.wrote = False
         self.failed_groups: set[str | None] = set()
@@ -46,7 +47,9 @@ class Trial:
         """Attempt until decided, or return the error that accuses every event that is left."""
         writing: Writing | None = None
         attempt = size = 0
-        while self._let_go_late():
+        while True:
+            if self._to.gate.troubled and not self._let_go_late():
+                return None  # before a wait that may be long
             async with self._to.gate.turn():
                 if not self._let_go_late():
                     return None
@@ -66,7 +69,6 @@ class Trial:
             if pause is None or self._place.leaves:
                 self._give_up(error)
                 return None
-        return None
 
     async def _rest(self, error: DeliveryError, pause: float) -> None:
         """Wait for the next attempt, in nobody's way."""
@@ -85,7 +87,7 @@ class Trial:
     def _let_go_late(self) -> bool:
         """What waited until another consumer may soon have it is not written any more, but comes again. Is any left?"""
         now = loop_time()
-        if not self.left or now < self._patience.hold_ends(self.left):
+        if not self.left or now < self._patience.safe_until or now < self._patience.hold_ends(self.left):
             return bool(self.left)
         late = {one for one in self.left if self._patience.hold_ends([one]) <= now}
         self._to.landing.again([one for one in self.left if one in late], "hold_ended")
@@ -118,7 +120,7 @@ class Trial:
         """Settle what is written and what is dead; keep what has to be tried again."""
         failed = {failure.event: failure for failure in failures}
         written = self.left if not failed else [one for one in self.left if one.event not in failed]
-        rest = [one for one in self.left if one.event in failed]
+        rest = [one for one in self.left if one.event in failed] if failed else []
         if len({one.event for one in rest}) != len(failed):
             return UnexpectedError("foreign_failure", "the sink named an event that was not in its batch")
         self._report(failed.values())

@@ -6,12 +6,13 @@ import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, Self, TypeVar, cast
 from uuid import uuid4
 
+import msgspec
 from msgspec import Meta
 
-from forkstream.aws.checksum import is_intact
+from forkstream.aws.checksum import intact
 from forkstream.aws.concurrently import concurrently
 from forkstream.aws.envelope import Envelope
 from forkstream.aws.errors import classify_entry
@@ -26,6 +27,8 @@ from forkstream.errors import DeliveryError, PermanentError
 from forkstream.event import Event
 from forkstream.ports import Advice, Backlog, Context, Load, Permission, Receipt, Refusal, Source, Surroundings
 from forkstream.settings import AwsSettings, Settings
+
+Content = TypeVar("Content", ReceivedMessage, Envelope)
 
 _CALLS_AT_ONCE = 16
 # The handle is no longer the message's, or its 12 hours are over: no further attempt can succeed.
@@ -101,22 +104,34 @@ class SqsSource(Source[SqsSourceConfig]):
         return await looking.of(fork, unwraps=self.config.envelope == "sns")
 
     async def receive(self, limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:
-        await self._subscriptions.settle()
-        messages = await self._receive(
+        if self._subscriptions.owed:
+            await self._subscriptions.settle()
+        receive = self._receive_in_order if self.ordered else self._queue.receive
+        messages = await receive(
             min(limit, MAX_ENTRIES),
             hold=min(max(math.ceil(hold), 1), MAX_VISIBILITY),
             wait=min(max(math.floor(wait), 0), MAX_WAIT),
         )
+        sound = intact(messages)
+        self.damaged += len(messages) - len(sound)
+        unwraps, ordered = self._unwraps, self.ordered
         received: list[tuple[Event, Receipt]] = []
-        for message in messages:
-            if not is_intact(message):
-                self.damaged += 1
-                continue
-            # SNS's envelope keeps the attributes inside, so a message that has some is not wrapped
+        for message in sound:
             content: ReceivedMessage | Envelope = message
-            if self._unwraps and not message.attributes and Envelope.marked(message.body):
-                content = await self._envelope(message) or message
-            received.append((self._event(message, content), message.receipt))
+            # SNS's envelope keeps the attributes inside, so a message that has some is not wrapped
+            if message.attributes:
+                content = _restored(message)
+            elif unwraps and Envelope.marked(message.body):
+                content = await self._unwrapped(message)
+            event = Event(
+                content.body,
+                id=content.id,
+                sent_at=content.sent_at,
+                receive_count=message.receive_count,
+                attributes=content.attributes,
+                group=message.group if ordered else None,  # a standard queue's group is a tenant, not an order
+            )
+            received.append((event, message.receipt))
         return received
 
     async def delete(self, receipts: Sequence[Receipt]) -> Collection[Refusal]:
@@ -155,13 +170,11 @@ class SqsSource(Source[SqsSourceConfig]):
         found = await self._queue.attributes(ready, in_flight)
         return Backlog(ready=int(found.get(ready, 0)), in_flight=int(found.get(in_flight, 0)))
 
-    async def _receive(self, limit: int, *, hold: int, wait: int) -> Sequence[ReceivedMessage]:
-        """Receive; on a FIFO queue under an attempt id, so that what a lost answer held comes with the next attempt.
+    async def _receive_in_order(self, limit: int, *, hold: int, wait: int) -> Sequence[ReceivedMessage]:
+        """Receive from a FIFO queue under an attempt id, so that what a lost answer held comes with the next attempt.
 
         Without it, those messages and all later ones of their groups would wait until the hold runs out.
         """
-        if not self.ordered:
-            return await self._queue.receive(limit, hold=hold, wait=wait)
         attempt = self._unanswered.pop() if self._unanswered else uuid4().hex
         try:
             return await self._queue.receive(limit, hold=hold, wait=wait, attempt=attempt)
@@ -169,28 +182,13 @@ class SqsSource(Source[SqsSourceConfig]):
             self._unanswered.append(attempt)
             raise
 
-    async def _envelope(self, message: ReceivedMessage) -> Envelope | None:
-        """Find SNS's envelope around a message."""
+    async def _unwrapped(self, message: ReceivedMessage) -> ReceivedMessage | Envelope:
+        """Take a message out of SNS's envelope, if it is in one."""
         envelope = Envelope.parse(message.body)
-        if envelope is None or self.config.envelope == "sns":
-            return envelope
-        return envelope if await self._subscriptions.wrapped(envelope) else None
-
-    def _event(self, message: ReceivedMessage, content: ReceivedMessage | Envelope) -> Event:
-        attributes, identity, sent_at = content.attributes, content.id, content.sent_at
-        if attributes and ORIGIN_ATTRIBUTE in attributes:
-            origin = Origin.parse(attributes[ORIGIN_ATTRIBUTE])
-            if origin is not None:
-                attributes = {name: value for name, value in attributes.items() if name != ORIGIN_ATTRIBUTE}
-                identity, sent_at = origin.id, origin.sent_at
-        return Event(
-            content.body,
-            id=identity,
-            sent_at=sent_at,
-            receive_count=message.receive_count,
-            attributes=attributes,
-            group=message.group if self.ordered else None,  # a standard queue's group is a tenant, not an order
-        )
+        if envelope is None:
+            return message
+        wrapped = self.config.envelope == "sns" or await self._subscriptions.wrapped(envelope)
+        return _restored(envelope) if wrapped else message
 
     async def _settle(
         self, receipts: Sequence[Receipt], call: Callable[[Sequence[str]], Awaitable[Collection[EntryFailure]]]
@@ -209,6 +207,15 @@ class SqsSource(Source[SqsSourceConfig]):
             else:
                 refusals += [_refusal(chunk[failure.position], failure) for failure in outcome]
         return refusals
+
+
+def _restored(content: Content) -> Content:
+    """Give what was sent again the id and the time of its first sending, which an attribute carries along."""
+    origin = Origin.parse(content.attributes[ORIGIN_ATTRIBUTE]) if ORIGIN_ATTRIBUTE in content.attributes else None
+    if origin is None:
+        return content
+    attributes = {name: value for name, value in content.attributes.items() if name != ORIGIN_ATTRIBUTE}
+    return msgspec.structs.replace(content, id=origin.id, sent_at=origin.sent_at, attributes=attributes)
 
 
 def _refusal(receipt: str, failure: EntryFailure) -> Refusal:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from forkstream.aws.checksum import attributes_md5, is_intact
+from forkstream.aws.checksum import attributes_md5, intact
 from forkstream.aws.queue import ReceivedMessage
 from forkstream.event import Attribute
 
@@ -37,9 +37,9 @@ def test_attributes_are_summed_as_sqs_documents_it() -> None:
 
 
 def test_a_message_is_intact_if_both_sums_are_right() -> None:
-    assert is_intact(message())
-    assert is_intact(message(attributes={}, attributes_md5=None))
-    assert is_intact(message(attributes={}, attributes_md5=""))
+    assert intact([message()])
+    assert intact([message(attributes={}, attributes_md5=None)])
+    assert intact([message(attributes={}, attributes_md5="")])
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_a_message_is_intact_if_both_sums_are_right() -> None:
     ],
 )
 def test_a_changed_byte_shows(damage: dict[str, Any]) -> None:
-    assert not is_intact(message(**damage))
+    assert not intact([message(**damage)])
