@@ -37,7 +37,7 @@ class Shallow:
         self._values = attrgetter(*(".".join(_attributes(names, path)) for path in paths))
         self._single = len(paths) == 1
 
-    def __call__(self, body: bytes) -> Sequence[Json] | None:
+    def read(self, body: bytes) -> Sequence[Json] | None:
         """Give the values in the order of the paths; None if one is missing or the body is not of this shape.
 
         None tells nothing of the reason: decode the whole body then, which does.

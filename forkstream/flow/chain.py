@@ -110,9 +110,10 @@ class Chain:
 
 def _call(stage: EventStage[Settings], held: list[Held]) -> list[object]:
     results: list[object] = []
+    call = stage.__call__  # bound once: to call the stage itself looks that up for each event
     for one in held:
         try:
-            results.append(stage(one.event))
+            results.append(call(one.event))
         except WISHES_TO_END:
             raise
         except BaseException as error:  # noqa: BLE001  # what a stage can't process never goes on

@@ -130,11 +130,9 @@ class Intake:
 
     def gather(self, held: Sequence[Held]) -> None:
         """Put events into the batches of their partitions."""
-        # nobody else has decoded or changed any; a source that decodes events decodes them all
-        if self._passing.touches or (held and held[0].event.is_decoded):
-            more = sum([one.decoded() for one in held if one.event.is_decoded or len(one.event.body) > one.size])
-            if more:
-                self._budget.grow(len(held), more)
+        more = sum([one.decoded() for one in held if one.event.is_decoded or len(one.event.body) > one.size])
+        if more:
+            self._budget.grow(len(held), more)
         self._gather(held)
 
     def _gather(self, held: Sequence[Held]) -> None:

@@ -55,8 +55,6 @@ class Passing:
         self._chain = chain
         # most event sinks have but one
         self._partition = None if getattr(partition, "__func__", None) is Sink.partition else partition
-        self.touches = bool(chain.steps) or self._partition is not None
-        """Whether anybody looks at the events on their way, who may decode or change them."""
         self._gate = gate
         self._aside = aside
         self._retry_policy = retry

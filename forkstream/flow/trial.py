@@ -119,8 +119,10 @@ class Trial:
     def _sort(self, failures: Collection[Failure]) -> DeliveryError | None:
         """Settle what is written and what is dead; keep what has to be tried again."""
         failed = {failure.event: failure for failure in failures}
-        written = self.left if not failed else [one for one in self.left if one.event not in failed]
-        rest = [one for one in self.left if one.event in failed] if failed else []
+        written, rest = self.left, list[Held]()
+        if failed:
+            written = [one for one in self.left if one.event not in failed]
+            rest = [one for one in self.left if one.event in failed]
         if len({one.event for one in rest}) != len(failed):
             return UnexpectedError("foreign_failure", "the sink named an event that was not in its batch")
         self._report(failed.values())

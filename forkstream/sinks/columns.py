@@ -30,7 +30,7 @@ class Columns:
 
     def __call__(self, event: Event) -> Row:
         """Read every column; raises :class:`~forkstream.errors.PermanentError` for a value that is not of its column's type."""
-        values = None if self._shallow is None else self._shallow(event.body)
+        values = None if self._shallow is None else self._shallow.read(event.body)
         if values is None:
             read = [(column.name, column(event)) for column in self._columns]
             return {name: cell for name, cell in read if not isinstance(cell, UnsetType)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 from forkstream.aws.table import Item
 from forkstream.errors import PermanentError
@@ -23,6 +23,7 @@ MAX_DIGITS = 38
 _EXPONENTS = range(-130, 126)
 """Numbers go from 1E-130 to 9.99…E+125, same source."""
 
+_NUMBERS = (int, Decimal)
 _SHORT = -(10**MAX_DIGITS), 10**MAX_DIGITS
 """Between these every whole number has digits enough."""
 
@@ -35,8 +36,8 @@ def to_item(row: Row) -> Item:
         kind = type(cell)
         if kind is str:
             item[column] = {"S": cell}
-        elif kind is int or isinstance(cell, Decimal):
-            item[column] = {"N": exact_number(cast("int | Decimal", cell), column)}
+        elif isinstance(cell, _NUMBERS) and kind is not bool:
+            item[column] = {"N": exact_number(cell, column)}
         else:
             item[column] = to_attribute_value(cell, column)
     return item
@@ -89,10 +90,12 @@ def identity(item: Item, key: Mapping[str, KeyType]) -> tuple[Any, ...]:
     """
     values: list[Any] = []
     for column, type_ in key.items():
-        found = item.get(column)
-        value = None if found is None else found.get(type_)
+        try:
+            value = item[column][type_]
+        except KeyError:
+            value = None
         if not value:
-            raise _no_key(column, type_, found)
+            raise _no_key(column, type_, item.get(column))
         values.append(Decimal(value) if type_ == "N" else value)
     return tuple(values)
 

@@ -39,6 +39,8 @@ _DOUBLED: Final = bytes.maketrans(bytes(range(10)), bytes([0, 2, 4, 6, 8, 1, 3, 
 _MARKS: Final = b" \t\n\r\v\f\x1c\x1d\x1e\x1f-+."
 _SHAPES: Final = bytes.maketrans(b"123456789E", b"000000000e")
 _ZEROS: Final = b"0" * _SHORTEST
+_AT, _BACKSLASH = b"@\\"
+"""Numbers, which are found in bytes in a sixth of the time that a part of one byte takes."""
 
 # RFC 5322 atoms and the letters of any script (RFC 6531). What stands before the @ is read backwards from there, since
 # an atom may hold nearly every separator that a list of addresses has: a@example.com|b@example.com.
@@ -120,14 +122,14 @@ def _digits(text: str) -> str:
 
 
 def _may_hold_card_number(data: bytes) -> bool:
-    if b"\\" in data or not data.isascii():
+    if _BACKSLASH in data or not data.isascii():
         return True
     shapes = data.translate(_SHAPES, _MARKS)
     return _ZEROS in shapes or b"0e0" in shapes
 
 
 def _may_hold_email(data: bytes) -> bool:
-    return b"@" in data or b"\\" in data
+    return _AT in data or _BACKSLASH in data
 
 
 CARD_NUMBERS: Final = Detector(find_card_numbers, _digits, _may_hold_card_number)

@@ -50,7 +50,8 @@ class IndexName:
         *_, last = parts = _FIELD.split(pattern)  # text, path, text, path, …, text
         self._pieces = [(text, RequiredField(path)) for text, path in zip(parts[::2], parts[1::2], strict=False)]
         self._last = last
-        self._fixed = rotation == "none" and not self._pieces
+        self.fixed = last if rotation == "none" and not self._pieces else None
+        """The one index of all events; None if they choose theirs."""
         if set("{}").intersection("".join(parts[::2])):
             raise ValueError(f"index name {pattern!r}: a brace has no partner; a field is written {{customer.id}}")
         sample = "".join(f"{text}x" for text, _ in self._pieces) + last
@@ -59,8 +60,6 @@ class IndexName:
 
     def __call__(self, event: Event, moment: datetime) -> str:
         """Give the index of an event; raises :class:`PermanentError` if its name would be invalid."""
-        if self._fixed:
-            return self._last
         suffix = self._suffix(moment)
         if not self._pieces:
             return self._last + suffix

@@ -43,7 +43,7 @@ def test_a_row_is_the_same_as_of_the_whole_body(data: Any) -> None:
 
 
 def test_values_come_in_the_order_of_the_paths_with_every_digit() -> None:
-    read = Shallow([["b", "x"], ["a"], ["b", "y"]])
+    read = Shallow([["b", "x"], ["a"], ["b", "y"]]).read
     found = read(b'{"skip":[1,{"a":2}],"b":{"y":"\\u00fc","x":450.00},"a":null}')
     assert found is not None
     assert [str(value) for value in found] == ["450.00", "None", "ü"]
@@ -53,7 +53,7 @@ def test_values_come_in_the_order_of_the_paths_with_every_digit() -> None:
     "body", [b"", b"[]", b'{"a":1}', b'{"b":{}}', b'{"b":null}', b'{"b":{"x":1}', b'{"b":{"x":"\xff"}}', b"{" * 9000]
 )
 def test_what_is_missing_or_broken_gives_none(body: bytes) -> None:
-    assert Shallow([["b", "x"]])(body) is None
+    assert Shallow([["b", "x"]]).read(body) is None
 
 
 def test_a_value_and_a_part_of_it_are_not_read_at_once() -> None:
