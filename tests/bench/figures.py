@@ -99,7 +99,7 @@ def flat(options: list[str]) -> Iterator[str]:
 def soak(options: list[str]) -> Iterator[str]:
     """The four forks in foul weather: slow answers, throttles, errors, lost connections, entries that fail one by one."""
     weather = ["--latency", "10ms", "--errors", "0.01", "--throttle", "0.01"]
-    found = one(["all", "--rate", "500/s", "--warm-up", "30s", "--duration", "20m", *weather, *options])
+    found = one(["all", "--rate", "500/s", "--warm-up", "3m", "--duration", "20m", *weather, *options])
     each, settled = found["settled"] / 4, found["settled"]
     written = {name: found["requests"].get(name, 0.0) * settled / each for name in ("documents", "items", "sent")}
     yield f"{settled:,} messages in {found['seconds'] / 60:.0f} minutes; {found['requests']['faults'] * settled:,.0f} faults"
