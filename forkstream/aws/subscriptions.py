@@ -31,15 +31,10 @@ class Subscriptions:
         self._topics: frozenset[str] = frozenset()
         self._asked_at = 0.0
         self.owed = False
-        """Whether there is something to ``settle``."""
-
-    async def settle(self) -> None:
-        """Ask again what could not be answered when it was needed: to be called before more is received that may need it.
+        """Whether to ``load`` again before more is received, since an answer that was needed did not come.
 
         Otherwise, while SNS does not answer, each receive would burn one of its messages' receives.
         """
-        if self.owed:
-            await self.load()
 
     async def load(self) -> None:
         """Ask the queue's policy for its topics, and SNS for their subscriptions to this queue.

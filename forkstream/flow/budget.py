@@ -62,7 +62,7 @@ class Budget:
 
         Once closed it waits for nothing, and may reserve no room at all.
         """
-        while (room := self.reserve_now(wanted)) is None:
+        while not (count := self.admits(wanted)) and not self._closed:
             if self._freed.is_set():
                 self._freed = anyio.Event()
             self.refusing += 1
@@ -71,13 +71,6 @@ class Budget:
                 await self._freed.wait()
             finally:
                 self.refusing -= 1
-        return room
-
-    def reserve_now(self, wanted: int) -> Reservation | None:
-        """Reserve what ``reserve`` would, if that would not wait."""
-        count = self.admits(wanted)
-        if not count and not self._closed:
-            return None
         room = Reservation(self, count, int(count * self._mean))
         self._reserved_events += room.events
         self._reserved_bytes += room.bytes

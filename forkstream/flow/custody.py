@@ -71,7 +71,6 @@ class Held(msgspec.Struct, eq=False):
     def all_of(cls, answer: Iterable[tuple[Event, Receipt]], receive: Receive) -> list[Self]:
         """Hold the events of a receive; raises TypeError for what is no event, or a receipt that nothing can be told by."""
         held: list[Self] = []
-        size_of_all = charge_of_all = 0
         for event, receipt in answer:
             if not isinstance(event, Event):
                 raise TypeError(f"receive returned {type(event).__name__}, not an event")
@@ -83,10 +82,7 @@ class Held(msgspec.Struct, eq=False):
                 charge += len(receipt)
             else:
                 hash(receipt)
-            size_of_all += size
-            charge_of_all += charge
             held.append(cls(event, receipt, receive, size, charge, event.group, event.receive_count))
-        receive.size, receive.charge = size_of_all, charge_of_all
         return held
 
     def decoded(self) -> int:
@@ -100,17 +96,15 @@ class Held(msgspec.Struct, eq=False):
 class Receive:
     """The events of one receive that are not settled, and until when they are hidden (seconds of the loop's clock).
 
-    ``size`` and ``charge`` are those of all its events as they came. ``is_probe`` if it was of one event, to see whether a
-    trouble is over.
+    ``is_probe`` if it was of one event, to see whether a trouble is over.
     """
 
-    __slots__ = ("charge", "extend_at", "held", "hidden_until", "hold_until", "is_probe", "size")
+    __slots__ = ("extend_at", "held", "hidden_until", "hold_until", "is_probe")
 
     def __init__(self, now: float, hold: float, hold_limit: float, *, is_probe: bool = False) -> None:
         self.held: dict[Held, None] = {}  # a settled one leaves: its body must not outlive it in the company of others
         self.hold_until = now + hold_limit
         self.is_probe = is_probe
-        self.size = self.charge = 0
         self.hidden(now, hold)
 
     def hidden(self, now: float, seconds: float) -> None:

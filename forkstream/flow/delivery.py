@@ -32,7 +32,7 @@ class _Delivery:
         self._guilty: list[Accused] = []
         self._proven = False  # has anything of this batch gone through?
         self._failed_groups: set[str | None] = set()
-        self._patience = Patience.with_all(to.gate, to.retry, batch.held)
+        self._patience = Patience(to.gate, to.retry, batch.held)
         self._place = to.aside.place()
         self._later: list[list[Held]] = []  # accused, but nobody is blamed: heard again when all others were
         self._pause = 0.0
@@ -69,7 +69,7 @@ class _Delivery:
             await self._try([one.held for one in early])
 
     async def _try(self, held: list[Held]) -> None:
-        trial = Trial(held, self._partition, self._to, self._place, self._patience)
+        trial = Trial(held, self._partition, self._to, self._place)
         error = await trial.run()
         self._proven |= trial.wrote
         self._failed_groups |= trial.failed_groups

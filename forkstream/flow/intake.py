@@ -176,7 +176,7 @@ class Intake:
         try:
             while await self._goes_on():
                 with TimeLimit() as limit:
-                    while (self._gate.receives or await self._gate.receiving()) and self._polling <= self.pollers:
+                    while await self._goes_on():
                         await self._receive_next(limit, backoff, tasks)
                     return
                 await self._not_received(limit.error, backoff)
@@ -193,13 +193,13 @@ class Intake:
             return
         if self._gate.troubled:
             await self._gate.pause_between_probes()
-        with self._budget.reserve_now(wanted) or await self._budget.reserve(wanted) as room:
-            receiving = self._receive if self.origin.trouble is None else self._receive_in_turn
-            receive = await receiving(wanted, room.events, limit, backoff)
+        with await self._budget.reserve(wanted) as room:
+            async with self.origin.turn():
+                receive = await self._receive(wanted, room.events, limit, backoff)
             if receive is None:
                 return
             held = self._custody.keep(receive)
-            self._budget.charge(len(held), receive.charge)
+            self._budget.charge(len(held), sum([one.charge for one in held]))
         self._found.answered(len(held), room.events, self._time(), refused=bool(self._budget.refusing))
         self._start_pollers(tasks)
         await self._take(held, tasks, full=len(held) >= room.events)
@@ -212,10 +212,6 @@ class Intake:
             return self._source.max_receive
         held = self._budget.events if self._custody.trouble else self.probing
         return 0 if held else 1
-
-    async def _receive_in_turn(self, wanted: int, events: int, limit: TimeLimit, backoff: Backoff) -> Receive | None:
-        async with self.origin.turn():
-            return await self._receive(wanted, events, limit, backoff)
 
     async def _receive(self, wanted: int, events: int, limit: TimeLimit, backoff: Backoff) -> Receive | None:
         if self._wanted() < wanted:
@@ -235,7 +231,8 @@ class Intake:
         self.polled_at = self._time()
         self.origin.succeeded()
         backoff.reset()
-        self._meter.received(len(receive.held), receive.size, events, self.polled_at - began)
+        size = sum([one.size for one in receive.held])
+        self._meter.received(len(receive.held), size, events, self.polled_at - began)
         if not receive.held:  # a source that doesn't wait for its first event is asked once a second
             await self._gate.rest(min(1.0, began + wait - self.polled_at))
         return receive

@@ -68,7 +68,7 @@ class Passing:
 
     async def run(self, held: list[Held], retries: TaskGroup) -> None:
         """Take the events of one receive through; what has to be tried again is left to a task of ``retries``."""
-        passage = await self._chain.run(held) if self._chain.steps else Passage(through=held)
+        passage = await self._chain.run(held)
         if self._gate.draining:  # an async stage took its time: nothing more can be written, nor buried
             self._landing.release(held)
             return
@@ -78,7 +78,7 @@ class Passing:
             retries.start_soon(self._retry, stopped)
 
     async def _retry(self, stopped: list[Stopped]) -> None:
-        patience = Patience.with_all(self._gate, self._retry_policy, [one.held for one in stopped])
+        patience = Patience(self._gate, self._retry_policy, [one.held for one in stopped])
         try:
             with self._aside.place() as place:
                 while stopped:

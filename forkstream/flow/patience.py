@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
-from typing import Self
+from collections.abc import Iterable
 
 from forkstream.backoff import Backoff
 from forkstream.errors import DeliveryError, TransientError, UnavailableError
 from forkstream.event import Failure
-from forkstream.flow.custody import Held, Receive
+from forkstream.flow.custody import Held
 from forkstream.flow.destination import RetryPolicy
 from forkstream.flow.gate import Gate
 from forkstream.flow.loop_time import loop_time
@@ -34,28 +33,16 @@ def longest_wish(failures: Iterable[Failure]) -> float | None:
 class Patience:
     """The patience with some events of one fork, from their first failure on. It ends before the source's own."""
 
-    def __init__(self, gate: Gate, retry: RetryPolicy, receives: Collection[Receive]) -> None:
-        """Have patience with events of these receives."""
+    def __init__(self, gate: Gate, retry: RetryPolicy, held: Iterable[Held]) -> None:
+        receives = {one.receive for one in held}
         self._gate = gate
         self._retry = retry
         self._backoff = Backoff()
         self._failing_since: float | None = None
-        self._receives = receives
         self.is_probe = any(receive.is_probe for receive in receives)
         """Whether this is the one event in hand: refused to the end, it may die, since one at a time empties no queue."""
         self.safe_until = min((receive.hold_until for receive in receives), default=math.inf) - HOLD_MARGIN
         """Until then at least, no event has to be let go of."""
-
-    @classmethod
-    def with_all(cls, gate: Gate, retry: RetryPolicy, held: Iterable[Held]) -> Self:
-        """Have patience with these events."""
-        return cls(gate, retry, {one.receive for one in held})
-
-    def with_some(self, held: Iterable[Held]) -> Patience:
-        """The patience with a part of these events, as if none of it had failed yet."""
-        if self.is_probe:
-            return Patience.with_all(self._gate, self._retry, held)
-        return Patience(self._gate, self._retry, self._receives)
 
     def pause(self, error: DeliveryError, held: Iterable[Held]) -> float | None:
         """Seconds to wait before the next try; None if patience, or the source's, would be over by then."""

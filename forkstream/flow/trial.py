@@ -32,13 +32,12 @@ class Trial:
     ``failed_groups`` which groups hold back.
     """
 
-    def __init__(self, held: Sequence[Held], partition: str, to: Destination, place: Place, patience: Patience) -> None:
-        """Try ``held``, a part of what ``patience`` is with."""
+    def __init__(self, held: Sequence[Held], partition: str, to: Destination, place: Place) -> None:
         self.left = list(held)
         self._partition = partition
         self._to = to
         self._place = place
-        self._patience = patience.with_some(held)
+        self._patience = Patience(to.gate, to.retry, held)
         self._condemned: list[Accused] = []  # that may not die, since too many do
         self.wrote = False
         self.failed_groups: set[str | None] = set()

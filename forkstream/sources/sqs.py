@@ -105,7 +105,7 @@ class SqsSource(Source[SqsSourceConfig]):
 
     async def receive(self, limit: int, *, hold: float, wait: float) -> Sequence[tuple[Event, Receipt]]:
         if self._subscriptions.owed:
-            await self._subscriptions.settle()
+            await self._subscriptions.load()
         receive = self._receive_in_order if self.ordered else self._queue.receive
         messages = await receive(
             min(limit, MAX_ENTRIES),

@@ -122,7 +122,7 @@ COMMON = ("hang", "transient", "permanent", "unavailable", "bug", "cancelled", "
 
 
 @pytest.mark.timeout(900)  # hundreds of forks, some of them through hours of outages
-@settings(max_examples=200)
+@settings(max_examples=300)
 @given(
     sink_faults=faults(*COMMON, "slow", "some-transient", "some-permanent"),
     stage_faults=faults(*COMMON, "slow", "some-transient", "left-out", "foreign"),
