@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from forkstream.backoff import Backoff
+from forkstream.flow.custody import Held
 from forkstream.flow.gate import Gate
 from forkstream.flow.loop_time import loop_clock
 
@@ -29,6 +30,8 @@ class Aside:
     """Seconds after a trouble for which they let others go first: with them it may begin again."""
     PACE = (1.0, 7200.0)
     """Seconds between two that die, at first and grown at most."""
+    MOST_RECEIVES = 10
+    """So often one is received that has to leave each time, before it may die; then a queue's redrive usually takes it."""
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
@@ -59,8 +62,14 @@ class Aside:
             longest.leaves = True
             self.gate.wake()
 
-    def one_may_die(self) -> bool:
-        """Tell whether one may, that was refused to the end: what breaks for all must not empty the queue one by one."""
+    def may_die(self, held: Held, *, leaves: bool = False) -> bool:
+        """Tell whether this one may, which is refused although too many die: it was the one event in hand, to the end.
+
+        One that ``leaves`` was not heard to the end, unless it had to leave again and again: where nothing but such is left
+        in the queue, nothing else will tell. What breaks for all must not empty the queue one by one, so few may.
+        """
+        if not held.receive.is_probe or (leaves and held.receives < self.MOST_RECEIVES):
+            return False
         now = self._time()
         if self.gate.succeeded_at > self._last:
             self._backoff.reset()

@@ -86,7 +86,7 @@ class Passing:
                     pause = patience.pause(error, held)
                     if pause is None or place.leaves:
                         patience.end(error)
-                        self._give_up(stopped, patience, may_die=not place.leaves)
+                        self._give_up(stopped, leaves=place.leaves)
                         return
                     self._on_retry(next((one.step for one in stopped if one.error is error), stopped[0].step), error)
                     if patience.stands_aside(error, condemned=isinstance(error, PermanentError)):
@@ -169,17 +169,17 @@ class Passing:
         self._landing.condemned(stopped)
         return True
 
-    def _give_up(self, stopped: Sequence[Stopped], patience: Patience, *, may_die: bool) -> None:
+    def _give_up(self, stopped: Sequence[Stopped], *, leaves: bool) -> None:
         for one in stopped:
-            if may_die and self._may_die(one.error, patience):
+            if self._may_die(one, leaves=leaves):
                 self._landing.condemned(one)
             else:
                 self._landing.again([one.held], one.error.code)
 
-    def _may_die(self, error: DeliveryError, patience: Patience) -> bool:
-        if isinstance(error, TransientError):
-            return self._retry_policy.then_dead and self._gate.may_bury(1)
-        return isinstance(error, PermanentError) and patience.is_probe and self._aside.one_may_die()
+    def _may_die(self, stopped: Stopped, *, leaves: bool) -> bool:
+        if isinstance(stopped.error, TransientError):
+            return not leaves and self._retry_policy.then_dead and self._gate.may_bury(1)
+        return isinstance(stopped.error, PermanentError) and self._aside.may_die(stopped.held, leaves=leaves)
 
 
 def _decisive(stopped: Sequence[Stopped]) -> DeliveryError:

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from forkstream import Event, Failure, PermanentError
+from forkstream.flow.fork import Fork
 from forkstream.flow.gate import TOO_MANY_DEAD
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, receives_of, running, until
@@ -38,6 +39,12 @@ class Poison:
         return [Failure.permanent(event, "bad") for event in bad] if self.where == "event" else ()
 
 
+async def doubt(fork: Fork) -> None:
+    """Let it seem to a fork, once it is open, that too many have died."""
+    await until(lambda: fork.flowing)
+    fork.gate.probe(TOO_MANY_DEAD)
+
+
 @pytest.mark.parametrize("concurrency", [1, None])
 @pytest.mark.parametrize("max_events", [1, 10])
 @pytest.mark.parametrize("where", ["stage", "event", "batch"])
@@ -60,10 +67,11 @@ def test_a_quarter_of_poison_without_dead_letters_delays_the_others_by_minutes(
 @pytest.mark.parametrize("where", ["stage", "event", "batch"])
 def test_a_budget_full_of_doubt_gives_some_of_it_back(where: str, budget: dict[str, Any]) -> None:
     async def main() -> None:
-        poison, source = Poison(where, every=6), memory_source(events(60))
+        poison, source = Poison(where, every=6), memory_source([])
         fork = fork_of(source, poison.sink, stages=poison.stages, max_events=1, **budget)
-        fork.gate.probe(TOO_MANY_DEAD)
         async with running(fork, drain_within=1):
+            await doubt(fork)
+            source.put(events(60))
             await until(lambda: len(poison.sink.written) == 50, 6 * 3600)
             assert max(receives_of(source)) < 12
 
@@ -82,5 +90,20 @@ def test_more_doubt_than_may_stand_aside_gives_some_of_it_back() -> None:
             poison.where = "nowhere"
             source.put(events(1, start=150))
             await until(lambda: len(poison.sink.written) == 151, 3 * 3600)
+
+    run_on_fake_clock(main)
+
+
+@pytest.mark.parametrize("max_held", [1, 2])
+@pytest.mark.parametrize("where", ["stage", "event"])
+def test_doubt_that_had_to_leave_ten_times_dies_where_nothing_else_is_left_to_tell(where: str, max_held: int) -> None:
+    async def main() -> None:
+        poison, source, letters = Poison(where, every=1), memory_source([]), ScriptedSink()
+        fork = fork_of(source, poison.sink, stages=poison.stages, dead_letters=letters, max_held_events=max_held)
+        async with running(fork, drain_within=1):
+            await doubt(fork)
+            source.put(events(4))
+            await until(lambda: len(source.settled) == 4, 3 * 86400)
+        assert sorted(event.id for event in letters.events) == ["0", "1", "2", "3"]
 
     run_on_fake_clock(main)
