@@ -245,6 +245,7 @@ def test_a_bad_day_fails_requests_and_single_entries(tmp_path: Path, monkeypatch
         assert codes >= {"ProvisionedThroughputExceededException", "InternalServerError", "ConnectionClosedError"}
 
 
+@pytest.mark.unmeasured
 def test_an_answer_that_is_lost_leaves_its_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bodies").write_bytes(b"{}")
     with StubProcess(tmp_path, tmp_path / "bodies", Cores(), climate=Climate(errors=0.5)) as bad:

@@ -16,6 +16,7 @@ from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_sourc
 
 @pytest.mark.parametrize("before", [0, 500])
 @pytest.mark.parametrize("where", ["stage", "sink"])
+@pytest.mark.unmeasured
 def test_a_wrong_mapping_halts_a_quiet_fork(where: str, before: int) -> None:
     def stage(event: Event) -> Event:
         if where == "stage" and int(event.id) >= before:
@@ -41,6 +42,7 @@ def test_a_wrong_mapping_halts_a_quiet_fork(where: str, before: int) -> None:
 
 
 @pytest.mark.parametrize("where", ["stage", "sink"])
+@pytest.mark.unmeasured
 def test_a_healthy_fork_with_long_batches_is_not_halted(where: str) -> None:
     """Its good events are counted only when their batch is written, minutes after some of its others died."""
 

@@ -146,6 +146,7 @@ def test_one_poison_event_among_ten_thousand_is_bisected_out(error: Exception) -
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_when_both_halves_keep_failing_nobody_is_blamed_and_the_fork_halts() -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
         if not sink.healthy:
@@ -183,6 +184,7 @@ def test_a_broken_plugin_on_a_quiet_fork_kills_one_event_at_most() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_an_unavailable_destination_halts_its_fork_and_burns_no_receives() -> None:
     async def script(batch: Sequence[Event], call: int) -> Collection[Failure]:
         if not sink.healthy:

@@ -118,6 +118,7 @@ def test_no_pollers_are_added_that_bring_no_more() -> None:
     run_on_fake_clock(main)
 
 
+@pytest.mark.unmeasured
 def test_no_pollers_are_added_while_the_budget_refuses() -> None:
     async def slow(batch: Sequence[Event], call: int) -> Collection[Failure]:
         await anyio.sleep(1)
