@@ -12,6 +12,7 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 import msgspec
 from botocore.httpsession import get_cert_path
 
+from forkstream.aws.certificates import trust
 from forkstream.aws.session import AwsSession
 from forkstream.errors import UnavailableError
 
@@ -69,10 +70,8 @@ def _refuse_proxy(scheme: str, endpoint: Endpoint) -> None:
 
 def _trust() -> ssl.SSLContext:
     named = next((name for name in _CA_BUNDLES if os.environ.get(name)), None)
-    path = os.environ[named] if named else get_cert_path(verify=True)
+    path = os.environ[named] if named else get_cert_path(verify=True) or ""
     try:
-        context = ssl.create_default_context(cafile=path)
+        return trust(path)
     except OSError as error:  # ssl.SSLError is one
         raise UnavailableError("certificate", f"{named or path}: {type(error).__name__}") from None
-    context.set_alpn_protocols(["http/1.1"])
-    return context

@@ -17,6 +17,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.loaders import Loader, create_loader
 
+from forkstream.aws.certificates import HttpConnections
 from forkstream.aws.errors import translating
 from forkstream.settings import AwsSettings
 
@@ -190,7 +191,9 @@ def _config(
         retries={"total_max_attempts": 1},
         user_agent_extra=f"forkstream/{version('forkstream')}",
     )
-    return ours if config is None else ours.merge(config)
+    whole = ours if config is None else ours.merge(config)
+    whole.http_session_cls = HttpConnections  # type: ignore[attr-defined]  # a merge would lose it
+    return whole
 
 
 @lru_cache

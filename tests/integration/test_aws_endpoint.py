@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -14,8 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from forkstream.aws.certificates import trust
 from forkstream.aws.endpoint import Endpoint
-from forkstream.aws.errors import classify
+from forkstream.aws.errors import classify, translating
 from forkstream.aws.pool import ConnectionPool
 from forkstream.aws.session import AwsSession
 from forkstream.errors import UnavailableError
@@ -190,3 +192,49 @@ async def test_a_bundle_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyP
     with pytest.raises(Exception, match=r"certificate|misconfigured") as caught:
         await resolve()
     assert isinstance(caught.value, UnavailableError)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_sdk_s_clients_trust_the_same(monkeypatch: pytest.MonkeyPatch, certificate: Path, known: bool) -> None:
+    if known:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    tls, asked = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server:
+        settings = AwsSettings(region="eu-west-1", endpoint_url=f"https://localhost:{server.port}")
+        async with AwsSession(settings).client("sqs") as sqs:
+            if known:
+                assert "QueueUrls" not in await sqs.list_queues()
+            else:
+                with pytest.raises(UnavailableError) as caught, translating("list", "queues"):
+                    await sqs.list_queues()
+                assert caught.value.code == "certificate"
+        assert asked == ["localhost"]
+        assert len(server.requests) == known
+
+
+async def test_certificates_are_read_once_for_all_clients(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> None:
+    read: list[str] = []
+
+    def load(context: ssl.SSLContext, cafile: str, *others: object) -> None:
+        read.append(cafile)
+        whole(context, cafile, *others)  # type: ignore[arg-type]
+
+    os.utime(certificate, ns=(1, 1))  # no other test has read it so
+    whole = ssl.SSLContext.load_verify_locations
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    tls, _ = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server:
+        url = f"https://localhost:{server.port}"
+        for _ in range(2):
+            async with AwsSession(AwsSettings(region="eu-west-1", endpoint_url=url)).client("sqs") as sqs:
+                await sqs.list_queues()
+            await resolve(url=url)
+    assert read == [str(certificate)]
+
+
+def test_certificates_that_have_changed_are_read_anew(certificate: Path) -> None:
+    before = trust(str(certificate))
+    assert trust(str(certificate)) is before
+    os.utime(certificate, ns=(0, 0))
+    assert trust(str(certificate)) is not before
