@@ -195,7 +195,9 @@ async def test_a_bundle_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_the_sdk_s_clients_trust_the_same(monkeypatch: pytest.MonkeyPatch, certificate: Path, known: bool) -> None:
+async def test_the_sdk_s_clients_trust_the_same(
+    monkeypatch: pytest.MonkeyPatch, certificate: Path, known: bool
+) -> None:
     if known:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     tls, asked = server_side(certificate)
