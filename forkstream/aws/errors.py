@@ -119,6 +119,8 @@ def classify(error: Exception, *, action: str, resource: str) -> DeliveryError:
     """
     if isinstance(error, DeliveryError):
         return error
+    if isinstance(error, boto.HTTPClientError) and isinstance(inner := error.kwargs.get("error"), DeliveryError):
+        return inner  # raised by what connects
     if isinstance(error, boto.ClientError):
         return _of_answer(error, f"{action} on {resource}")
     where = f"{action} on {resource}: {type(error).__name__}"

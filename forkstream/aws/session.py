@@ -17,7 +17,7 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import NoCredentialsError, NoRegionError
 from botocore.loaders import Loader, create_loader
 
-from forkstream.aws.certificates import HttpConnections
+from forkstream.aws.certificates import VerifyingSession
 from forkstream.aws.errors import translating
 from forkstream.settings import AwsSettings
 
@@ -142,7 +142,7 @@ class AwsSession:
         return aioboto3.Session(botocore_session=acting)
 
     def _chain(self) -> AioSession:
-        session = AioSession()
+        session = VerifyingSession()
         if self.settings.profile is not None:
             session.set_config_variable("profile", self.settings.profile)
         # botocore alone of all SDKs knows AWS_DEFAULT_REGION only
@@ -191,9 +191,7 @@ def _config(
         retries={"total_max_attempts": 1},
         user_agent_extra=f"forkstream/{version('forkstream')}",
     )
-    whole = ours if config is None else ours.merge(config)
-    whole.http_session_cls = HttpConnections  # type: ignore[attr-defined]  # a merge would lose it
-    return whole
+    return ours if config is None else ours.merge(config)
 
 
 @lru_cache

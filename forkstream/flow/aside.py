@@ -14,7 +14,7 @@ from typing import Self
 
 from forkstream.backoff import Backoff
 from forkstream.flow.custody import Held
-from forkstream.flow.gate import Gate
+from forkstream.flow.gate import TOO_MANY_DEAD, Gate
 from forkstream.flow.loop_time import loop_clock
 
 
@@ -30,8 +30,10 @@ class Aside:
     """Seconds after a trouble for which they let others go first: with them it may begin again."""
     PACE = (1.0, 7200.0)
     """Seconds between two that die, at first and grown at most."""
-    MOST_RECEIVES = 10
-    """So often one is received that has to leave each time, before it may die; then a queue's redrive usually takes it."""
+    MOST_LEAVES = 10
+    """So often one has to leave, refused each time, before it may die: then a queue's redrive usually takes it."""
+    REMEMBERED = 1000
+    """Of so many it is known how often they had to leave; it is forgotten when a trouble ends, and when the process does."""
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
@@ -40,6 +42,8 @@ class Aside:
         self._time = loop_clock()
         self._backoff = Backoff(*self.PACE)
         self._last = self._next = float("-inf")
+        self._leaves: dict[str, int] = {}
+        self._leaves_since = float("-inf")
 
     @property
     def is_full(self) -> bool:
@@ -68,7 +72,7 @@ class Aside:
         One that ``leaves`` was not heard to the end, unless it had to leave again and again: where nothing but such is left
         in the queue, nothing else will tell. What breaks for all must not empty the queue one by one, so few may.
         """
-        if not held.receive.is_probe or (leaves and held.receives < self.MOST_RECEIVES):
+        if not held.receive.is_probe or (leaves and not self._leaves_again(held.event.id)):
             return False
         now = self._time()
         if self.gate.succeeded_at > self._last:
@@ -78,6 +82,19 @@ class Aside:
             return False
         self._last, self._next = now, now + self._backoff.wait()
         return True
+
+    def _leaves_again(self, event: str) -> bool:
+        """Note that this one leaves while too many die; tell whether it has done so too often."""
+        trouble = self.gate.trouble
+        if self.gate.draining or trouble is None or trouble.code != TOO_MANY_DEAD:
+            return False  # what refused it may be mended by now
+        if self.gate.succeeded_at > self._leaves_since:
+            self._leaves.clear()
+            self._leaves_since = self.gate.succeeded_at
+        self._leaves[event] = times = self._leaves.pop(event, 0) + 1
+        if len(self._leaves) > self.REMEMBERED:
+            del self._leaves[next(iter(self._leaves))]
+        return times >= self.MOST_LEAVES
 
 
 class Place:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -240,3 +242,99 @@ def test_certificates_that_have_changed_are_read_anew(certificate: Path) -> None
     assert trust(str(certificate)) is before
     os.utime(certificate, ns=(0, 0))
     assert trust(str(certificate)) is not before
+
+
+async def test_the_sdk_s_clients_take_no_certificate_of_another_name(
+    monkeypatch: pytest.MonkeyPatch, certificate: Path
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    tls, _ = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server, connecting_proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        assert await sdk_code(f"https://elsewhere.invalid:{server.port}") == "certificate"
+        assert not server.requests
+
+
+@pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+async def test_a_bundle_that_is_set_and_empty_is_none(
+    monkeypatch: pytest.MonkeyPatch, certificate: Path, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "")
+    tls, _ = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server:
+        assert await sdk_code(f"https://localhost:{server.port}") == "certificate"
+        assert not server.requests
+
+
+async def test_the_sdk_s_clients_name_a_bundle_that_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, certificate: Path
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/does/not/exist")
+    tls, _ = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server:
+        assert await sdk_code(f"https://localhost:{server.port}") == "certificate"
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_behind_a_proxy_the_sdk_s_clients_trust_no_stranger_either(
+    monkeypatch: pytest.MonkeyPatch, certificate: Path, known: bool
+) -> None:
+    if known:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    tls, _ = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server, connecting_proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        assert await sdk_code(f"https://localhost:{server.port}") == (None if known else "certificate")
+        assert len(server.requests) == known
+
+
+async def test_clients_that_the_sdk_opens_to_find_credentials_trust_no_stranger_either(
+    monkeypatch: pytest.MonkeyPatch, certificate: Path, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "token").write_text("token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::000000000000:role/forkstream")
+    monkeypatch.setenv("AWS_CA_BUNDLE", "")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    tls, _ = server_side(certificate)
+    async with raw_server(serve_ok, tls) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"https://localhost:{server.port}")
+        assert await sdk_code("http://127.0.0.1:1") == "certificate"
+        assert not server.requests
+
+
+async def sdk_code(url: str) -> str | None:
+    """Ask the SQS at this URL with a client of the SDK; give the code of the error, None if there is none."""
+    try:
+        async with AwsSession(AwsSettings(region="eu-west-1", endpoint_url=url)).client("sqs") as sqs:
+            with translating("list", "queues"):
+                await sqs.list_queues()
+    except UnavailableError as error:
+        return error.code
+    return None
+
+
+@asynccontextmanager
+async def connecting_proxy() -> AsyncIterator[str]:
+    """A proxy for which every name is this machine's."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        there = await asyncio.open_connection("127.0.0.1", int(head.split()[1].rpartition(b":")[2]))
+        opened.extend([writer, there[1]])
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(pass_on(reader, there[1]), pass_on(there[0], writer), return_exceptions=True)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(2**16):
+            writer.write(data)
+        writer.close()
+
+    opened: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for writer in opened:
+            writer.close()
+        await asyncio.gather(*[writer.wait_closed() for writer in opened], return_exceptions=True)

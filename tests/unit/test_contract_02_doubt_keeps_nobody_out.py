@@ -107,3 +107,22 @@ def test_doubt_that_had_to_leave_ten_times_dies_where_nothing_else_is_left_to_te
         assert sorted(event.id for event in letters.events) == ["0", "1", "2"]
 
     run_on_fake_clock(main)
+
+
+@pytest.mark.parametrize("where", ["stage", "event"])
+def test_what_is_mended_lets_none_die_however_often_it_was_received_before(where: str) -> None:
+    async def main() -> None:
+        poison, source, letters = Poison(where, every=1), memory_source([]), ScriptedSink()
+        fork = fork_of(source, poison.sink, stages=poison.stages, dead_letters=letters, max_events=1, max_held_events=5)
+        async with running(fork, drain_within=600):
+            await doubt(fork)
+            source.put(events(60))
+            for message in source._messages.values():
+                message.receives = 11  # an outage before
+            await anyio.sleep(2 * 3600)
+            source.put(events(400, start=60))
+            poison.where = "nowhere"
+            await until(lambda: len(poison.sink.written) == 460, 3 * 3600)
+        assert not letters.events
+
+    run_on_fake_clock(main)
