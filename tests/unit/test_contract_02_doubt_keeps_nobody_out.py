@@ -8,9 +8,11 @@ from typing import Any
 import anyio
 import pytest
 
-from forkstream import Event, Failure, PermanentError
+from forkstream import Event, Failure, PermanentError, UnavailableError
+from forkstream.flow.aside import Aside
+from forkstream.flow.custody import Held, Receive
 from forkstream.flow.fork import Fork
-from forkstream.flow.gate import TOO_MANY_DEAD
+from forkstream.flow.gate import TOO_MANY_DEAD, Gate
 from forkstream.testing.clock import run_on_fake_clock
 from tests.kit import ScriptedSink, ScriptedStage, events, fork_of, memory_source, receives_of, running, until
 
@@ -124,5 +126,19 @@ def test_what_is_mended_lets_none_die_however_often_it_was_received_before(where
             poison.where = "nowhere"
             await until(lambda: len(poison.sink.written) == 460, 3 * 3600)
         assert not letters.events
+
+    run_on_fake_clock(main)
+
+
+def test_only_leaving_while_too_many_die_counts() -> None:
+    async def main() -> None:
+        gate = Gate()
+        aside = Aside(gate)
+        held = Held.of(events(1)[0], "receipt", Receive(0.0, 60.0, 43200.0, is_probe=True))
+        gate.halt(UnavailableError("denied"))
+        assert not any(aside.may_die(held, leaves=True) for _ in range(20))
+        gate.succeeded()
+        gate.probe(TOO_MANY_DEAD)
+        assert [aside.may_die(held, leaves=True) for _ in range(10)] == [False] * 9 + [True]
 
     run_on_fake_clock(main)
