@@ -18,10 +18,17 @@ from botocore.httpsession import get_cert_path
 from forkstream.errors import UnavailableError
 
 
-def trust(path: str) -> ssl.SSLContext:
-    """Trust the certificates in this file; raises OSError where it cannot be read. Those of a changed file are read anew."""
-    file = Path(path).stat()
-    return _read(path, (file.st_ino, file.st_size, file.st_mtime_ns))
+def trust(bundle: str | None, named: str | None = None) -> ssl.SSLContext:
+    """Trust the certificates in this file, or those that botocore brings. Those of a changed file are read anew.
+
+    Raises :class:`~forkstream.errors.UnavailableError` where it cannot be read, by what it is ``named`` or by its path.
+    """
+    path = bundle or get_cert_path(verify=True) or ""
+    try:
+        file = Path(path).stat()
+        return _read(path, (file.st_ino, file.st_size, file.st_mtime_ns))
+    except OSError as error:  # ssl.SSLError is one
+        raise UnavailableError("certificate", f"{named or path}: {type(error).__name__}") from None
 
 
 class HttpConnections(AIOHTTPSession):
@@ -36,12 +43,8 @@ class HttpConnections(AIOHTTPSession):
         of_the_proxy = proxy_url and any(self._proxy_config.settings.values())
         if self._verify is False or self._cert_file or of_the_proxy:  # someone has said so
             return AIOHTTPSession._create_connector(self, proxy_url)  # type: ignore[attr-defined]  # noqa: SLF001
-        path = self._verify or os.environ.get("REQUESTS_CA_BUNDLE")  # set and empty is not set
-        path = path if isinstance(path, str) and path else get_cert_path(verify=True) or ""
-        try:
-            context = trust(path)
-        except OSError as error:  # ssl.SSLError is one
-            raise UnavailableError("certificate", f"{path}: {type(error).__name__}") from None
+        bundle = self._verify or os.environ.get("REQUESTS_CA_BUNDLE")  # set and empty is not set
+        context = trust(bundle if isinstance(bundle, str) else None)
         return aiohttp.TCPConnector(limit=self._max_pool_connections, ssl=context, **self._connector_args)
 
 

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # untyped, documented beside getproxies
 
 import msgspec
-from botocore.httpsession import get_cert_path
 
 from forkstream.aws.certificates import trust
 from forkstream.aws.session import AwsSession
@@ -70,8 +69,4 @@ def _refuse_proxy(scheme: str, endpoint: Endpoint) -> None:
 
 def _trust() -> ssl.SSLContext:
     named = next((name for name in _CA_BUNDLES if os.environ.get(name)), None)
-    path = os.environ[named] if named else get_cert_path(verify=True) or ""
-    try:
-        return trust(path)
-    except OSError as error:  # ssl.SSLError is one
-        raise UnavailableError("certificate", f"{named or path}: {type(error).__name__}") from None
+    return trust(os.environ[named] if named else None, named)

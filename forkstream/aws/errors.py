@@ -119,8 +119,8 @@ def classify(error: Exception, *, action: str, resource: str) -> DeliveryError:
     """
     if isinstance(error, DeliveryError):
         return error
-    if isinstance(error, boto.HTTPClientError) and isinstance(inner := error.kwargs.get("error"), DeliveryError):
-        return inner  # raised by what connects
+    if isinstance(wrapped := _wrapped(error), DeliveryError):
+        return wrapped  # raised by what connects
     if isinstance(error, boto.ClientError):
         return _of_answer(error, f"{action} on {resource}")
     where = f"{action} on {resource}: {type(error).__name__}"
@@ -194,10 +194,14 @@ def _retry_after(headers: dict[str, str]) -> float | None:
     return None
 
 
+def _wrapped(error: BaseException) -> object:
+    """What botocore was told by its HTTP client."""
+    return error.kwargs.get("error") if isinstance(error, boto.BotoCoreError) else None
+
+
 def _is_untrusted(error: BaseException) -> bool:
     """Look for a refused certificate under the layers of aiohttp and botocore: no retry mends one."""
-    inner = error.kwargs.get("error") if isinstance(error, boto.BotoCoreError) else None
-    causes = (inner, error.__cause__, getattr(error, "certificate_error", None))
+    causes = (_wrapped(error), error.__cause__, getattr(error, "certificate_error", None))
     return isinstance(error, ssl.SSLCertVerificationError) or any(
         _is_untrusted(cause) for cause in causes if isinstance(cause, BaseException)
     )

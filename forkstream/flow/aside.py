@@ -29,7 +29,7 @@ class Aside:
     BREATH = 5.0
     """Seconds after a trouble for which they let others go first: with them it may begin again."""
     PACE = (1.0, 7200.0)
-    """Seconds between two that die, at first and grown at most."""
+    """Seconds between two that die, at first and grown at most; at first again once anything goes through."""
     MOST_LEAVES = 10
     """So often one has to leave, refused each time, before it may die: then a queue's redrive usually takes it."""
     REMEMBERED = 1000
@@ -41,9 +41,8 @@ class Aside:
         self.line: deque[Place] = deque()
         self._time = loop_clock()
         self._backoff = Backoff(*self.PACE)
-        self._last = self._next = float("-inf")
+        self._next = self._well_at = float("-inf")
         self._leaves: dict[str, int] = {}
-        self._leaves_since = float("-inf")
 
     @property
     def is_full(self) -> bool:
@@ -72,15 +71,16 @@ class Aside:
         One that ``leaves`` was not heard to the end, unless it had to leave again and again: where nothing but such is left
         in the queue, nothing else will tell. What breaks for all must not empty the queue one by one, so few may.
         """
+        if self.gate.succeeded_at > self._well_at:
+            self._well_at, self._next = self.gate.succeeded_at, float("-inf")
+            self._backoff.reset()
+            self._leaves.clear()
         if not held.receive.is_probe or (leaves and not self._leaves_again(held.event.id)):
             return False
         now = self._time()
-        if self.gate.succeeded_at > self._last:
-            self._backoff.reset()
-            self._next = now
         if now < self._next:
             return False
-        self._last, self._next = now, now + self._backoff.wait()
+        self._next = now + self._backoff.wait()
         return True
 
     def _leaves_again(self, event: str) -> bool:
@@ -88,9 +88,6 @@ class Aside:
         trouble = self.gate.trouble
         if self.gate.draining or trouble is None or trouble.code != TOO_MANY_DEAD:
             return False  # what refused it may be mended by now
-        if self.gate.succeeded_at > self._leaves_since:
-            self._leaves.clear()
-            self._leaves_since = self.gate.succeeded_at
         self._leaves[event] = times = self._leaves.pop(event, 0) + 1
         if len(self._leaves) > self.REMEMBERED:
             del self._leaves[next(iter(self._leaves))]

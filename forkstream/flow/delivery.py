@@ -95,9 +95,8 @@ class _Delivery:
         guilty = self._guilty + self._early
         self._guilty, self._early = [], []
         if guilty and not self._to.bury(guilty) and not self._hear_again(guilty, PermanentError(TOO_MANY_DEAD)):
-            dying = [one for one in guilty if self._to.gate.patient and self._to.aside.may_die(one.held)]
-            self._to.landing.dead(dying)
-            self._to.landing.again([one.held for one in guilty if one not in dying], TOO_MANY_DEAD)
+            gone = self._to.bury_refused(guilty) if self._to.gate.patient else set()
+            self._to.landing.again([one.held for one in guilty if one.held not in gone], TOO_MANY_DEAD)
 
     def _doubt(self, error: DeliveryError) -> None:
         """Nothing goes through and two fail: that is the plugin or the destination, so nobody is blamed."""

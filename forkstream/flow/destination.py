@@ -75,3 +75,9 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
             return False
         self.landing.dead(accused)
         return True
+
+    def bury_refused(self, accused: Sequence[Accused], *, leaves: bool = False) -> set[Held]:
+        """Of those that may not die since too many do, let one that was refused to the end; returns which died."""
+        dying = [one for one in accused if self.aside.may_die(one.held, leaves=leaves)]
+        self.landing.dead(dying)
+        return {one.held for one in dying}

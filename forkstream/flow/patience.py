@@ -40,7 +40,7 @@ class Patience:
         self._backoff = Backoff()
         self._failing_since: float | None = None
         self.is_probe = any(receive.is_probe for receive in receives)
-        """Whether this is the one event in hand: refused to the end, it may die, since one at a time empties no queue."""
+        """Whether this is the one event in hand."""
         self.safe_until = min((receive.hold_until for receive in receives), default=math.inf) - HOLD_MARGIN
         """Until then at least, no event has to be let go of."""
 

@@ -161,20 +161,13 @@ class Trial:
         """These events come again, later each time; if nothing went through at all, the fork receives one at a time."""
         self.failed_groups |= {one.group for one in self.left}
         self._patience.end(error)
-        self._bury_refused()
+        gone = self._to.bury_refused(self._condemned, leaves=self._place.leaves)
+        self.left = [one for one in self.left if one not in gone]
         if not self.left:
             return
         dies = self._to.retry.then_dead and isinstance(error, TransientError)
         if not (dies and self._to.bury([Accused(one, error.code, error.detail) for one in self.left])):
             self._to.landing.again(self.left, error.code)
-
-    def _bury_refused(self) -> None:
-        """Of those that may not die since too many do, one may at last."""
-        dying = [one for one in self._condemned if self._to.aside.may_die(one.held, leaves=self._place.leaves)]
-        if dying:
-            self._to.landing.dead(dying)
-            gone = {one.held for one in dying}
-            self.left = [one for one in self.left if one not in gone]
 
 
 def _accused(held: Held, failed: dict[Event, Failure]) -> Accused:
